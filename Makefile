@@ -1,0 +1,89 @@
+# Every target sets up what it needs. The second time there is nothing to set up.
+# PYTHON=python3.12 make …  chooses the interpreter (3.11 to 3.13) of a new .venv.
+
+PYTHON ?= python3
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+.SUFFIXES:
+MAKEFLAGS += --no-builtin-rules
+
+export PATH := $(CURDIR)/.venv/bin:$(PATH)
+export VIRTUAL_ENV := $(CURDIR)/.venv
+export DVC_NO_ANALYTICS := 1
+export ITERATIVE_DO_NOT_TRACK := 1
+export BENTOML_DO_NOT_TRACK := true
+export NML_DISABLE_USAGE_LOGGING := 1
+export UV_PYTHON_DOWNLOADS := never
+# Imports are most of what a short stage costs: let Python keep the bytecode that set-up compiles.
+unexport PYTHONDONTWRITEBYTECODE
+unexport PYTHONHOME
+# uv looks for packages where pip does.
+ifdef PIP_INDEX_URL
+export UV_DEFAULT_INDEX ?= $(PIP_INDEX_URL)
+endif
+
+REQUIREMENTS := requirements/uv.txt requirements/pipeline.txt
+SYNC := uv pip sync --quiet --require-hashes --compile-bytecode
+EDITABLE := uv pip install --quiet --no-deps --no-build-isolation --editable .
+COMPILE := uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-config --no-emit-index-url \
+	--no-emit-find-links --custom-compile-command "make lock" $(if $(UPGRADE),--upgrade)
+
+.PHONY: help repro test check bench lock clean
+
+help:  ## this list
+	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "make %-6s  %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
+
+repro: .venv/.pipeline  ## run the pipeline: whatever changed, and what depends on it
+	@lockstep check
+	@dvc repro
+	@lockstep check --outputs
+	@echo "metrics: reports/metrics.json"
+	@echo "the model, in words: model/card.md"
+
+test: .venv/.dev  ## run all tests
+	@pytest
+
+check: .venv/.dev  ## look without running: style, types, spec, dvc.yaml, versions
+	@ruff check
+	@ruff format --check
+	@mypy
+	@lockstep check
+
+bench: .venv/.dev  ## measure the pipeline against plain scripts
+	@python -m benchmarks
+
+lock: .venv/.uv  ## resolve requirements anew; UPGRADE=1 takes the newest versions
+	@$(COMPILE) --extra s3 pyproject.toml requirements/pipeline.in --output-file requirements/pipeline.txt
+	@$(COMPILE) requirements/dev.in --output-file requirements/dev.txt
+	@$(COMPILE) requirements/uv.in --output-file requirements/uv.txt
+	@$(MAKE) --no-print-directory .venv/.pipeline
+	@lockstep check --fix
+
+clean:  ## remove the environment and what tools left; data, model and reports stay
+	@rm -rf .venv .pytest_cache .mypy_cache .ruff_cache .hypothesis dist
+	@find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+# Set-up. A stamp is touched when its step is whole, so that an interrupted one starts again.
+.venv/.uv: requirements/uv.txt
+	@$(PYTHON) -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] < (3, 14))' || \
+		{ echo "$(PYTHON) is not Python 3.11, 3.12 or 3.13: choose one with PYTHON=python3.11 make …" >&2; exit 1; }
+	@echo "setting up .venv"
+	@$(PYTHON) -m venv --clear .venv
+	@python -m pip install --quiet --disable-pip-version-check --require-hashes --no-deps -r requirements/uv.txt
+	@touch $@
+
+.venv/.pipeline: .venv/.uv requirements/pipeline.txt pyproject.toml
+	@echo "installing requirements/pipeline.txt"
+	@rm -f .venv/.dev
+	@$(SYNC) $(REQUIREMENTS)
+	@$(EDITABLE)
+	@python -m compileall -q src
+	@touch $@
+
+.venv/.dev: .venv/.pipeline requirements/dev.txt
+	@echo "installing requirements/dev.txt"
+	@$(SYNC) $(REQUIREMENTS) requirements/dev.txt
+	@$(EDITABLE)
+	@touch $@
