@@ -1,0 +1,88 @@
+"""The JSON Schema of the spec, by which editors complete and check params.yaml as it is typed."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+from lockstep.spec import METRICS_OF_TASK, Spec
+
+FILE = "schema/params.schema.json"
+"""Where it lies in a repository; params.yaml names it in its first line."""
+
+MODELINE = f"# yaml-language-server: $schema={FILE}"
+
+
+def schema() -> dict[str, Any]:
+    """The schema, as draft 7: the one that the YAML language server of editors knows whole."""
+    generated = _tidied(Spec.model_json_schema())
+    title = {"title": "params.yaml of Lockstep", "description": "The spec: the only file that knows the domain."}
+    return {"$schema": "http://json-schema.org/draft-07/schema#", **generated, **title, "allOf": _metrics_by_task()}
+
+
+def text() -> str:
+    """The schema as the file holds it."""
+    return json.dumps(schema(), indent=1, sort_keys=True, ensure_ascii=False) + "\n"
+
+
+def is_current(root: Path) -> bool:
+    """Whether the file in the repository is what the models say."""
+    try:
+        return (root / FILE).read_text(encoding="utf-8") == text()
+    except FileNotFoundError:
+        return False
+
+
+def write(root: Path) -> Path:
+    """Write the schema into the repository at `root`, whole or not at all, and return its path."""
+    path = root / FILE
+    path.parent.mkdir(parents=True, exist_ok=True)
+    staging = path.with_name(f".{path.name}.tmp")
+    staging.write_text(text(), encoding="utf-8")
+    staging.replace(path)
+    return path
+
+
+def _tidied(node: Any) -> Any:
+    """Without what editors show badly: titles made from keys, `discriminator` (OpenAPI's, not JSON Schema's), and the
+    branch `null` of a key that may be left out."""
+    if isinstance(node, list):
+        return [_tidied(item) for item in node]
+    if not isinstance(node, dict):
+        return node
+    kept = {
+        key: _tidied(value)
+        for key, value in node.items()
+        if not (key == "discriminator" and "mapping" in value) and not (key == "title" and isinstance(value, str))
+    }
+    branches = kept.get("anyOf")
+    if branches and {"type": "null"} in branches:
+        rest = [branch for branch in branches if branch != {"type": "null"}]
+        del kept["anyOf"]
+        kept |= rest[0] if len(rest) == 1 and not set(rest[0]) & set(kept) else {"anyOf": rest}
+    if kept.get("default", 0) is None:
+        del kept["default"]
+    return kept
+
+
+def _metrics_by_task() -> list[dict[str, Any]]:
+    """For each task, the metrics that suit it."""
+    return [
+        {
+            "if": _inside(("contract", "target", "task"), {"const": task}),
+            "then": _inside(("evaluate",), {"properties": _metric_keys(metrics)}, needed=False),
+        }
+        for task, metrics in METRICS_OF_TASK.items()
+    ]
+
+
+def _metric_keys(metrics: tuple[str, ...]) -> dict[str, Any]:
+    return {"metrics": {"items": {"enum": list(metrics)}}, "primary": {"enum": list(metrics)}}
+
+
+def _inside(path: tuple[str, ...], inner: dict[str, Any], *, needed: bool = True) -> dict[str, Any]:
+    """`inner`, for the value at a key path; `needed` says that the keys must be there for the schema to hold."""
+    for key in reversed(path):
+        inner = {"properties": {key: inner}} | ({"required": [key]} if needed else {})
+    return inner

@@ -1,0 +1,79 @@
+"""The JSON Schema that editors check params.yaml with."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from jsonschema import Draft7Validator
+
+from lockstep import schema
+from worlds import BY_KEY, DROP, MULTICLASS, REGRESSION, TIMELESS, spec_text
+
+ROOT = Path(__file__).parent.parent
+
+
+def complaints(overrides: dict[str, Any]) -> list[str]:
+    """What the schema has against a spec."""
+    return [
+        error.message for error in Draft7Validator(schema.schema()).iter_errors(yaml.safe_load(spec_text(overrides)))
+    ]
+
+
+def test_the_file_in_the_repository_is_what_the_models_say() -> None:
+    assert schema.is_current(ROOT), "run `lockstep check --fix`"
+
+
+def test_the_schema_is_a_schema() -> None:
+    Draft7Validator.check_schema(schema.schema())
+
+
+def test_the_example_names_the_schema_and_fits_it() -> None:
+    text = (ROOT / "params.yaml").read_text(encoding="utf-8")
+    assert text.splitlines()[0] == schema.MODELINE
+    assert list(Draft7Validator(schema.schema()).iter_errors(yaml.safe_load(text))) == []
+
+
+@pytest.mark.parametrize(
+    "overrides", [{}, REGRESSION, MULTICLASS, BY_KEY, TIMELESS, {"evaluate.threshold": {"recall": 0.5}}]
+)
+def test_what_the_reader_accepts_the_schema_accepts(overrides: dict[str, Any]) -> None:
+    assert complaints(overrides) == []
+
+
+@pytest.mark.parametrize(
+    "overrides",
+    [
+        {"train.sed": 1},
+        {"contract.columns.age.unti": "year"},
+        {"contract.columns.age.type": "intger"},
+        {"project.name": "Our Churn"},
+        {"ingest.from": "01.02.2024"},
+        {"split.holdout": "3 moons"},
+        {"split": {"by": "key", "holdout": 2}},
+        {"evaluate.metrics": ["auc"]},
+        {"evaluate.primary": "rmse"},
+        MULTICLASS | {"evaluate.primary": "roc_auc"},
+        {"evaluate.threshold": {"maximize": "f1"}},
+        {"train": DROP},
+    ],
+)
+def test_what_the_reader_refuses_in_shape_the_schema_refuses(overrides: dict[str, Any]) -> None:
+    assert complaints(overrides)
+
+
+def test_every_key_in_the_schema_is_described() -> None:
+    for name, section in schema.schema()["$defs"].items():
+        for key, content in section["properties"].items():
+            assert "description" in content or key in ("type", "by"), f"{name}.{key}"
+
+
+def test_the_schema_is_written_whole(tmp_path: Path) -> None:
+    assert not schema.is_current(tmp_path)
+    assert schema.write(tmp_path).read_text(encoding="utf-8") == schema.text()
+    assert schema.is_current(tmp_path)
+    assert [path.name for path in (tmp_path / "schema").iterdir()] == [Path(schema.FILE).name]
+    assert re.match(r"\{\n \"\$defs\"", schema.text())
