@@ -1,0 +1,330 @@
+"""Intervals: how far an estimate, or a difference of two models, may be from the truth about blocks like these.
+
+Rows of one day share their weather, rows of one customer their customer: whole blocks are resampled, never rows that
+depend on each other. The interval is estimate ± t(D - 1) · bootstrap SD · √(D / (D - 1)), D the number of blocks. It
+speaks of blocks like these and of this fitted model; not of next season, not of the training procedure.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from functools import cached_property
+from math import floor, isfinite, log10, sqrt
+from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
+import numpy.typing as npt
+
+from lockstep.metrics import BINS, METRICS, Floats, Ints, Metric, Scored, finite
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Sequence
+
+Kind = Literal["day", "week", "group", "row"]
+
+LEVEL = 0.95
+RESAMPLES = 1000
+SEED = 20130101
+FEWEST_BLOCKS = 10
+FEWEST_ROWS = 30
+WEEK = 7
+
+_WEIGHTS = 2_000_000  # weights held at once: 16 MB
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Blocks:
+    """Which rows belong together. `ids` (n,) are 0..units - 1, in time order; `count` is D, what an interval prints.
+
+    Days are units of their own (D = units) or are drawn as overlapping weeks (D = units' weeks): `days` (units,) then
+    says which calendar day each unit is, counted from the first.
+    """
+
+    ids: Ints
+    units: int
+    count: int
+    kind: Kind
+    days: Ints | None = None
+
+    def take(self, rows: npt.NDArray[np.bool_]) -> Blocks:
+        """The blocks of some rows: a mask (n,). Blocks left empty are gone."""
+        present, ids = np.unique(self.ids[rows], return_inverse=True)
+        if self.days is None:
+            return Blocks(ids=ids, units=len(present), count=len(present), kind=self.kind)
+        days = Blocks(ids=ids, units=len(present), count=len(present), kind="day", days=_from_first(self.days[present]))
+        return days.weekly() if self.kind == "week" else days
+
+    def weekly(self) -> Blocks:
+        """Days as overlapping weeks, for the daily values of a single model, which are autocorrelated.
+
+        D is the number of whole weeks, counted from the first day, that hold rows. Blocks other than days stay.
+        """
+        if self.kind != "day" or self.days is None:
+            return self
+        return replace(self, kind="week", count=len(np.unique(self.days[self.days < self._weeks * WEEK] // WEEK)))
+
+    @cached_property
+    def _weeks(self) -> int:
+        assert self.days is not None
+        return (int(self.days[-1]) + 1) // WEEK if len(self.days) else 0
+
+    def weights(self, resamples: int = RESAMPLES, seed: int = SEED) -> Iterator[Floats]:
+        """How often each unit is in each resample, in chunks (c, units). The same numbers for the same blocks."""
+        random = np.random.default_rng(seed)
+        width = self.units if self.days is None else int(self.days[-1]) + WEEK
+        chunk = max(1, min(256, _WEIGHTS // max(1, width)))
+        for start in range(0, resamples, chunk):
+            size = min(chunk, resamples - start)
+            if self.kind == "week":
+                yield self._weeks_drawn(random, size)
+            else:
+                yield _drawn(random, size, self.units, self.units)
+
+    def _weeks_drawn(self, random: np.random.Generator, size: int) -> Floats:
+        """Weeks begin on any day that leaves them whole; a day is in each week that began in the 7 days up to it."""
+        assert self.days is not None
+        span = int(self.days[-1]) + 1
+        begun = np.zeros((size, span + WEEK))
+        drawn = _drawn(random, size, self._weeks, span - WEEK + 1)
+        begun[:, WEEK : span + 1] = np.cumsum(drawn, axis=1)
+        begun[:, span + 1 :] = self._weeks
+        return np.asarray(begun[:, self.days + WEEK] - begun[:, self.days], float)
+
+
+def _drawn(random: np.random.Generator, size: int, number: int, of: int) -> Floats:
+    """How often each of `of` things is drawn when `number` are, `size` times over: (size, of)."""
+    things = random.integers(0, of, (size, number)) + of * np.arange(size)[:, None]
+    return np.bincount(things.ravel(), minlength=size * of).reshape(size, of).astype(np.float64)
+
+
+def _from_first(days: Ints) -> Ints:
+    return days - days[0] if len(days) else days
+
+
+def blocks_of(rows: int, *, times: npt.ArrayLike | None = None, groups: npt.ArrayLike | None = None) -> Blocks:
+    """Blocks of `rows` rows: calendar days of `times` (datetime64), or values of `groups`, or each row by itself.
+
+    Raises `ValueError` when a time is missing. Missing groups (None, NaN) are one group.
+
+    >>> blocks_of(3, times=np.array(["2013-01-01T23", "2013-01-02T01", "2013-01-02T05"], "datetime64[h]")).ids
+    array([0, 1, 1])
+    """
+    if times is not None:
+        days = np.asarray(times).astype("datetime64[D]")
+        if np.isnat(days).any():
+            raise ValueError("a row without a time belongs to no day")
+        present, ids = np.unique(days, return_inverse=True)
+        since = _from_first(present.astype(np.int64))
+        return Blocks(ids=ids, units=len(present), count=len(present), kind="day", days=since)
+    if groups is not None:
+        values, ids = np.unique(_labels(groups), return_inverse=True)
+        return Blocks(ids=ids, units=len(values), count=len(values), kind="group")
+    return Blocks(ids=np.arange(rows), units=rows, count=rows, kind="row")
+
+
+def _labels(values: npt.ArrayLike) -> npt.NDArray[np.str_]:
+    return np.array(["" if v is None or v != v else f"={v}" for v in np.asarray(values, object)], dtype=np.str_)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Interval:
+    """An estimate and how far it reaches; `low` and `high` are None, and `note` says why, when that cannot be said.
+
+    `blocks` is D and `kind` what the blocks are; `error` is the standard error, bootstrap SD · √(D / (D - 1)).
+    """
+
+    value: float | None
+    low: float | None = None
+    high: float | None = None
+    blocks: int
+    kind: Kind
+    error: float | None = None
+    note: str = ""
+
+    def document(self) -> dict[str, float | int | str | None]:
+        """Rounded, as JSON holds it: never NaN, no empty note."""
+        short = rounded(self)
+        note = {"note": self.note} if self.note else {}
+        return {"value": short.value, "low": short.low, "high": short.high, "blocks": self.blocks, **note}
+
+    def __str__(self) -> str:
+        short = rounded(self)
+        if short.low is None:
+            return f"{'–' if short.value is None else short.value} ({self.note})"
+        return f"{short.value} [{short.low}, {short.high}]"
+
+
+def rounded(interval: Interval) -> Interval:
+    """The interval to what it supports: two significant digits of its half-width; four of the value without one.
+
+    >>> rounded(Interval(value=0.68551234, low=0.6734, high=0.6976, blocks=13, kind="week")).document()
+    {'value': 0.686, 'low': 0.673, 'high': 0.698, 'blocks': 13}
+    """
+    value, low, high = interval.value, interval.low, interval.high
+    if low is not None and high is not None and high > low:
+        digits = 1 - floor(log10((high - low) / 2))
+    elif value is not None and isfinite(value) and value != 0:
+        digits = 3 - floor(log10(abs(value)))
+    else:
+        digits = 4
+    return replace(interval, value=_round(value, digits), low=_round(low, digits), high=_round(high, digits))
+
+
+def _round(number: float | None, digits: int) -> float | None:
+    if number is None or not isfinite(number):
+        return None
+    return round(number, min(digits, 12)) + 0.0  # never -0.0
+
+
+def own_intervals(
+    metrics: Iterable[str], y: npt.ArrayLike, p: npt.ArrayLike, blocks: Blocks, *, threshold: float = 0.5
+) -> dict[str, Interval]:
+    """A model's metrics, by id, on rows `y` (n,) and predictions `p` (n,) or (n, classes). Days are drawn as weeks.
+
+    Raises `ValueError` on values that are not finite.
+    """
+    truth, predicted = finite(y, p)
+    return _intervals(metrics, [Scored(truth, predicted, threshold, BINS)], blocks.weekly())
+
+
+def own_interval(
+    metric: str, y: npt.ArrayLike, p: npt.ArrayLike, blocks: Blocks, *, threshold: float = 0.5
+) -> Interval:
+    """One metric of a model: see `own_intervals`."""
+    return own_intervals([metric], y, p, blocks, threshold=threshold)[metric]
+
+
+def paired_intervals(
+    metrics: Iterable[str],
+    y: npt.ArrayLike,
+    challenger: npt.ArrayLike,
+    champion: npt.ArrayLike,
+    blocks: Blocks,
+    *,
+    thresholds: tuple[float, float] = (0.5, 0.5),
+) -> dict[str, Interval]:
+    """Challenger minus champion, by metric, on the same rows and the same resamples. Days are drawn as days: what moves
+    both models from one day to the next cancels in the difference. Raises `ValueError` on values that are not finite.
+    """
+    truth, first = finite(y, challenger)
+    _, second = finite(y, champion)
+    models = [Scored(truth, first, thresholds[0], BINS), Scored(truth, second, thresholds[1], BINS)]
+    return _intervals(metrics, models, blocks)
+
+
+def paired_interval(
+    metric: str,
+    y: npt.ArrayLike,
+    challenger: npt.ArrayLike,
+    champion: npt.ArrayLike,
+    blocks: Blocks,
+    *,
+    thresholds: tuple[float, float] = (0.5, 0.5),
+) -> Interval:
+    """The difference in one metric: see `paired_intervals`."""
+    return paired_intervals([metric], y, challenger, champion, blocks, thresholds=thresholds)[metric]
+
+
+def _intervals(names: Iterable[str], models: Sequence[Scored], blocks: Blocks) -> dict[str, Interval]:
+    metrics = [METRICS[name] for name in names]
+    values = {metric.id: _difference([metric(m.y, m.p, m.threshold) for m in models]) for metric in metrics}
+    notes = {metric.id: _too_few(metric, values[metric.id], models[0].y, blocks) for metric in metrics}
+    spreads = _spreads([metric for metric in metrics if not notes[metric.id]], models, blocks)
+    return {
+        metric.id: _interval(metric, values[metric.id], spreads.get(metric.id), notes[metric.id], blocks, len(models))
+        for metric in metrics
+    }
+
+
+def _difference(values: Sequence[Any]) -> Any:
+    """Challenger minus champion, or the only model's value."""
+    return values[0] - values[1] if len(values) == 2 else values[0]
+
+
+def _too_few(metric: Metric, value: float, y: Floats, blocks: Blocks) -> str:
+    """Why there is no interval, or nothing.
+
+    Several classes: 30 rows of each class that occurs where a metric averages over classes, of the two most frequent
+    otherwise, so that one rare class does not silence the log loss. Regression: 30 rows.
+    """
+    if not isfinite(value):
+        return f"{metric.title} is not defined on these rows"
+    if blocks.count < FEWEST_BLOCKS:
+        return f"too few to say: {_several(blocks.count, blocks.kind)}, fewer than {FEWEST_BLOCKS}"
+    if metric.tasks == ("regression",):
+        return f"too few to say: {len(y)} rows, fewer than {FEWEST_ROWS}" if len(y) < FEWEST_ROWS else ""
+    counts = np.bincount(y.astype(int), minlength=2)
+    if metric.every_class:
+        counts = counts[counts > 0]
+    fewest = int(np.sort(counts)[::-1][: None if metric.every_class else 2].min())
+    return (
+        f"too few to say: {_several(fewest, 'row')} of a class, fewer than {FEWEST_ROWS}"
+        if fewest < FEWEST_ROWS
+        else ""
+    )
+
+
+def _several(number: int, word: str) -> str:
+    return f"{number} {word}{'' if number == 1 else 's'}"
+
+
+def _spreads(metrics: Sequence[Metric], models: Sequence[Scored], blocks: Blocks) -> dict[str, float]:
+    """Bootstrap SD of each metric (of the difference, with two models); nan when it is undefined in over 1 in 20.
+
+    All metrics and both models share the resamples; metrics that sum the same statistics share their totals.
+    """
+    if not metrics:
+        return {}
+    kinds = list({metric.rows: None for metric in metrics})
+    draws = [{rows: rows(model).over(blocks.ids, blocks.units) for rows in kinds} for model in models]
+    samples: dict[str, list[Floats]] = {metric.id: [] for metric in metrics}
+    with np.errstate(invalid="ignore", divide="ignore"):
+        for weights in blocks.weights():
+            totals = [{rows: draw(weights) for rows, draw in each.items()} for each in draws]
+            for metric in metrics:
+                samples[metric.id].append(_difference([metric.value(each[metric.rows]) for each in totals]))
+    return {name: _deviation(np.concatenate(chunks)) for name, chunks in samples.items()}
+
+
+def _deviation(sample: Floats) -> float:
+    defined = sample[np.isfinite(sample)]
+    if len(defined) < 0.95 * len(sample):
+        return float("nan")
+    return float(defined.std(ddof=1)) if np.ptp(defined) > 0 else 0.0
+
+
+def _interval(metric: Metric, value: float, sd: float | None, note: str, blocks: Blocks, models: int) -> Interval:
+    empty = Interval(value=value if isfinite(value) else None, blocks=blocks.count, kind=blocks.kind, note=note)
+    if sd is None:
+        return empty
+    if not isfinite(sd):
+        return replace(empty, note=f"too few to say: {metric.title} is not defined in many resamples")
+    if models == 1 and sd == 0 and value in metric.bounds:
+        return replace(empty, note=f"too few to say: {metric.title} is {value:g} in every resample")
+    error = sd * sqrt(blocks.count / (blocks.count - 1))
+    half = t_quantile(1 - (1 - LEVEL) / 2, blocks.count - 1) * error
+    # Ends are cut at the metric's own range: no truth lies beyond, so this cannot cost coverage.
+    least, most = (
+        metric.bounds if models == 1 else (metric.bounds[0] - metric.bounds[1], metric.bounds[1] - metric.bounds[0])
+    )
+    return replace(empty, low=max(value - half, least), high=min(value + half, most), error=error)
+
+
+def t_quantile(share: float, degrees: int) -> float:
+    """Quantile of Student's t. scipy.stats would say the same and costs every stage half a second to import."""
+    from scipy.special import stdtrit
+
+    return float(stdtrit(degrees, share))
+
+
+def p_value(interval: Interval) -> float | None:
+    """Two-sided p of "no difference", from the interval's own t; None when there is no interval. A difference that is
+    zero in every resample has p 1.
+    """
+    from scipy.special import stdtr
+
+    if interval.error is None or interval.value is None:
+        return None
+    if interval.error == 0:
+        return 1.0 if interval.value == 0 else 0.0
+    return float(2 * stdtr(interval.blocks - 1, -abs(interval.value) / interval.error))
