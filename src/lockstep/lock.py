@@ -1,0 +1,112 @@
+"""dvc.lock against the files it names: are they still the ones that a stage wrote?
+
+DVC trusts its own cache: a copy that was cut off there is checked out as it is, and `dvc status` calls it clean. So
+every stage compares what it reads with the hash that the stage before recorded, and `lockstep check --outputs`
+compares everything.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import yaml
+
+from lockstep.errors import InputError
+
+FILE = "dvc.lock"
+CACHE = ".dvc/cache/files/md5"
+_IGNORED = "__pycache__"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Recorded:
+    """One output as dvc.lock names it; a directory's hash ends in `.dir`."""
+
+    path: str
+    md5: str
+    size: int
+    kept: bool
+    """Is there a copy in DVC's cache, or is the file kept in git?"""
+
+
+def outputs(root: Path) -> dict[str, Recorded]:
+    """What dvc.lock records about each stage's outputs, by path; empty when nothing ran yet."""
+    try:
+        content = yaml.load((root / FILE).read_text(encoding="utf-8"), Loader=yaml.CSafeLoader) or {}
+    except FileNotFoundError:
+        return {}
+    except (UnicodeDecodeError, yaml.YAMLError) as error:
+        raise InputError(f"{FILE} cannot be read: {error}. Restore it from git, or remove it and run again") from None
+    entries = [out for stage in (content.get("stages") or {}).values() for out in stage.get("outs") or []]
+    return {
+        out["path"]: Recorded(
+            path=out["path"], md5=out["md5"], size=out.get("size", 0), kept=_object(root, out["md5"]).exists()
+        )
+        for out in entries
+        if "md5" in out
+    }
+
+
+def differences(root: Path, paths: Iterable[str] | None = None) -> list[str]:
+    """Sentences about outputs that are not what dvc.lock records; `paths` limits the look, missing files too count."""
+    recorded = outputs(root)
+    chosen = recorded if paths is None else [path for path in paths if path in recorded]
+    return [sentence for path in chosen for sentence in _judge(root, recorded[path])]
+
+
+def digest(path: Path) -> str:
+    """The hash that DVC gives a file or a directory: md5, or md5 of the sorted list of its files plus `.dir`."""
+    if not path.is_dir():
+        with path.open("rb") as file:
+            return hashlib.file_digest(file, "md5").hexdigest()
+    files = [{"md5": digest(file), "relpath": name} for name, file in sorted(_files(path))]
+    return hashlib.md5(json.dumps(files, sort_keys=True).encode(), usedforsecurity=False).hexdigest() + ".dir"
+
+
+def _files(folder: Path) -> Iterator[tuple[str, Path]]:
+    for file in folder.rglob("*"):
+        if file.is_file() and _IGNORED not in file.parts:
+            yield file.relative_to(folder).as_posix(), file
+
+
+def _object(root: Path, md5: str) -> Path:
+    return root / CACHE / md5[:2] / md5[2:]
+
+
+def _judge(root: Path, recorded: Recorded) -> Iterator[str]:
+    path = root / recorded.path
+    if not path.exists():
+        yield f"{recorded.path}, which {FILE} names, is missing: `make repro` brings it back"
+    elif digest(path) != recorded.md5:
+        guilty = list(_guilty(root, recorded)) or [(recorded.path, recorded.md5)]
+        for name, md5 in guilty:
+            yield _sentence(root, name, md5)
+
+
+def _guilty(root: Path, recorded: Recorded) -> Iterator[tuple[str, str]]:
+    """Which files of a directory differ, and their recorded hash."""
+    listing = _object(root, recorded.md5)
+    if (
+        not recorded.md5.endswith(".dir")
+        or not listing.exists()
+        or digest(listing) != recorded.md5.removesuffix(".dir")
+    ):
+        return
+    for entry in json.loads(listing.read_text(encoding="utf-8")):
+        file = root / recorded.path / entry["relpath"]
+        if not file.exists() or digest(file) != entry["md5"]:
+            yield f"{recorded.path}/{entry['relpath']}", entry["md5"]
+
+
+def _sentence(root: Path, name: str, md5: str) -> str:
+    path, copy = root / name, _object(root, md5)
+    remove = [name] if path.exists() else []
+    if copy.exists() and digest(copy) != md5.removesuffix(".dir"):
+        remove.append(copy.relative_to(root).as_posix())
+    size = f" ({path.stat().st_size:,} bytes)" if path.is_file() else ""
+    cause = "DVC's copy of it is damaged" if len(remove) > 1 else "it was cut off or edited"
+    return f"{name}{size} is not the file that {FILE} records: {cause}. `rm -r {' '.join(remove)}`, then `make repro`"

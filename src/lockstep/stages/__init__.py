@@ -1,0 +1,1 @@
+"""The four verbs of the pipeline: each reads, calls a noun, writes."""

@@ -1,0 +1,148 @@
+"""What `lockstep check` looks at and `--fix` mends: all that can be known without running a stage.
+
+A check is a function from the repository's root to sentences about what is wrong, and one line in `CHECKS`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from lockstep.errors import LockstepError
+
+
+@dataclass(frozen=True, kw_only=True)
+class Check:
+    """`look` says what is wrong, `mend` rewrites generated files and returns those that changed.
+
+    `after` names a check that must have found nothing, or this one would only repeat it.
+    """
+
+    look: Callable[[Path], list[str]]
+    mend: Callable[[Path], list[Path]] | None = None
+    after: str | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Finding:
+    """One thing that is wrong. `mendable`: `lockstep check --fix` puts it right."""
+
+    check: str
+    message: str
+    mendable: bool
+
+
+def look(root: Path, checks: Mapping[str, Check]) -> Iterator[Finding]:
+    """Everything that is wrong, check by check."""
+    failed = set[str]()
+    for name, check in checks.items():
+        if check.after in failed:
+            failed.add(name)
+            continue
+        for sentence in _sentences(check, root):
+            failed.add(name)
+            yield Finding(check=name, message=sentence, mendable=check.mend is not None)
+
+
+def mend(root: Path, checks: Mapping[str, Check]) -> list[Path]:
+    """Rewrite what is generated, as far as nothing it is generated from is wrong; returns the files that changed."""
+    changed: list[Path] = []
+    failed = set[str]()
+    for name, check in checks.items():
+        if check.after in failed or (check.mend is None and _sentences(check, root)):
+            failed.add(name)
+        elif check.mend is not None:
+            changed += check.mend(root)
+    return changed
+
+
+def _sentences(check: Check, root: Path) -> list[str]:
+    try:
+        return check.look(root)
+    except LockstepError as error:
+        return [str(error)]
+
+
+def _look_at_spec(root: Path) -> list[str]:
+    from lockstep.spec import read_spec
+
+    read_spec(root / "params.yaml")
+    return []
+
+
+def _look_at_versions(root: Path) -> list[str]:
+    from lockstep import versions
+
+    return versions.differences(root)
+
+
+def _mend_versions(root: Path) -> list[Path]:
+    from lockstep import versions
+
+    return versions.fix(root)
+
+
+def _look_at_pipeline(root: Path) -> list[str]:
+    from lockstep import dvcyaml
+
+    return dvcyaml.differences(root)
+
+
+def _mend_pipeline(root: Path) -> list[Path]:
+    from lockstep import dvcyaml
+
+    return dvcyaml.fix(root)
+
+
+def _look_at_schema(root: Path) -> list[str]:
+    from lockstep import schema
+
+    return [] if schema.is_current(root) else [f"{schema.FILE} is not what the spec's models give"]
+
+
+def _mend_schema(root: Path) -> list[Path]:
+    from lockstep import schema
+
+    return [] if schema.is_current(root) else [schema.write(root)]
+
+
+def _look_at_dictionary(root: Path) -> list[str]:
+    from lockstep import dictionary
+    from lockstep.spec import read_spec
+
+    current = dictionary.is_current(root, read_spec(root / "params.yaml"))
+    return [] if current else [f"{dictionary.FILE} does not describe the columns of params.yaml"]
+
+
+def _mend_dictionary(root: Path) -> list[Path]:
+    from lockstep import dictionary
+    from lockstep.spec import read_spec
+
+    return [dictionary.write(root, read_spec(root / "params.yaml"))] if _look_at_dictionary(root) else []
+
+
+def _look_at_environment(root: Path) -> list[str]:
+    from lockstep import versions
+
+    recorded = versions.read(root)
+    wrong = versions.mismatches(recorded, recorded)
+    return [f"{sentence}: `make repro` installs what {versions.LOCK} locks" for sentence in wrong]
+
+
+def _look_at_outputs(root: Path) -> list[str]:
+    from lockstep import lock
+
+    return lock.differences(root)
+
+
+CHECKS: Mapping[str, Check] = {
+    "spec": Check(look=_look_at_spec),
+    "versions": Check(look=_look_at_versions, mend=_mend_versions),
+    "pipeline": Check(look=_look_at_pipeline, mend=_mend_pipeline, after="spec"),
+    "schema": Check(look=_look_at_schema, mend=_mend_schema),
+    "dictionary": Check(look=_look_at_dictionary, mend=_mend_dictionary, after="spec"),
+    "environment": Check(look=_look_at_environment, after="versions"),
+}
+OUTPUTS: Mapping[str, Check] = {"outputs": Check(look=_look_at_outputs)}
+"""Reads every output, so it is asked for by name."""

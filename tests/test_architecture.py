@@ -1,0 +1,96 @@
+"""Which room of the house may import which: docs/architecture.md in executable form."""
+
+from __future__ import annotations
+
+import ast
+from functools import cache
+from pathlib import Path
+
+import grimp
+import pytest
+
+from conftest import ROOT
+
+EDGE = {"lockstep.cli", "lockstep.upkeep", "lockstep.process"}
+"""They start things. Nothing is built on them, except that a stage's module runs itself through `process`."""
+
+STATISTICS = {"lockstep.metrics", "lockstep.intervals", "lockstep.slices", "lockstep.curves"}
+SERVED = {"lockstep.encoding", "lockstep.model"}
+"""What a service loads too: it must start without the libraries of training."""
+
+HOUSE = {"lockstep.pipeline", "lockstep.dvcyaml"}
+"""They look at the pipeline from outside. Were a stage to import them, a change to the lint would rerun it."""
+
+UNPICKLING = {"pickle", "cloudpickle", "dill", "joblib", "skops", "shelve", "marshal"}
+
+
+@cache
+def graph() -> grimp.ImportGraph:
+    return grimp.build_graph("lockstep", include_external_packages=True, cache_dir=None)
+
+
+def stages() -> set[str]:
+    return graph().find_children("lockstep.stages")
+
+
+def nouns() -> set[str]:
+    ours = {name for name in graph().modules if name.startswith("lockstep.")}
+    return ours - stages() - EDGE - {"lockstep.stages"}
+
+
+def reach(module: str) -> set[str]:
+    """The top-level packages from outside that `module` imports, directly or not, inside functions too."""
+    return {name.partition(".")[0] for name in graph().find_upstream_modules(module)} - {"lockstep"}
+
+
+def test_nouns_know_nothing_of_stages_processes_or_commands() -> None:
+    found = {
+        (noun, imported)
+        for noun in nouns()
+        for imported in graph().find_modules_directly_imported_by(noun)
+        if imported in EDGE | stages()
+    }
+    assert not found
+
+
+def test_stages_do_not_know_each_other() -> None:
+    found = {
+        (stage, imported)
+        for stage in stages()
+        for imported in graph().find_upstream_modules(stage)
+        if imported in stages() - {stage}
+    }
+    assert not found
+
+
+def test_no_stage_depends_on_the_lint_that_looks_at_it() -> None:
+    found = {(stage, room) for stage in stages() for room in HOUSE & graph().find_upstream_modules(stage)}
+    assert not found
+
+
+@pytest.mark.parametrize("module", sorted(STATISTICS))
+def test_statistics_need_numpy_and_scipy_only(module: str) -> None:
+    assert not reach(module) & {"pandas", "pyarrow", "sklearn", "onnx", "onnxruntime", "pydantic", "yaml", "dvc"}
+    ours = {name for name in graph().find_upstream_modules(module) if name.startswith("lockstep.")}
+    assert ours <= STATISTICS | {"lockstep.errors"}
+
+
+@pytest.mark.parametrize("module", sorted(SERVED))
+def test_what_is_served_loads_no_library_of_training(module: str) -> None:
+    assert not reach(module) & {"pandas", "sklearn", "skl2onnx", "dvc", "pandera", "scipy"}
+
+
+def test_errors_know_nobody() -> None:
+    known = graph().find_modules_directly_imported_by("lockstep.errors")
+    assert not {name for name in known if name.startswith("lockstep")}
+
+
+@pytest.mark.parametrize("path", sorted((ROOT / "src").rglob("*.py")), ids=lambda path: path.stem)
+def test_nothing_can_write_or_read_a_pickle(path: Path) -> None:
+    tree = ast.parse(path.read_text(encoding="utf-8"))
+    imported = {alias.name for node in ast.walk(tree) if isinstance(node, ast.Import) for alias in node.names}
+    imported |= {node.module or "" for node in ast.walk(tree) if isinstance(node, ast.ImportFrom)}
+    called = {node.attr for node in ast.walk(tree) if isinstance(node, ast.Attribute)}
+    assert not {name.partition(".")[0] for name in imported} & UNPICKLING
+    assert not called & {"to_pickle", "read_pickle"}
+    assert "allow_pickle=True" not in path.read_text(encoding="utf-8")

@@ -1,0 +1,100 @@
+from __future__ import annotations
+
+import json
+import resource
+
+import pytest
+
+from conftest import ROOT, Project
+from lockstep import __version__
+
+
+def lockstep(toy: Project, *arguments: str):
+    return toy.run("python", "-c", "from lockstep.cli import main; main()", *arguments)
+
+
+@pytest.fixture(scope="module")
+def here() -> Project:
+    return Project(ROOT, {})
+
+
+def test_version_and_help_tell_what_this_is(here: Project) -> None:
+    assert lockstep(here, "--version").stdout == f"lockstep {__version__}\n"
+    text = lockstep(here, "--help").stdout
+    assert "GitOps for machine learning" in text
+    assert "check" in text
+
+
+def test_an_unknown_command_is_a_usage_error_that_names_the_nearest(here: Project) -> None:
+    result = lockstep(here, "chek")
+    assert result.returncode == 2
+    assert "check" in result.stderr
+
+
+def test_check_finds_this_repository_in_order_within_a_second(here: Project) -> None:
+    lockstep(here, "check")
+    before = resource.getrusage(resource.RUSAGE_CHILDREN)
+    result = lockstep(here, "check")
+    after = resource.getrusage(resource.RUSAGE_CHILDREN)
+    assert (result.returncode, result.stderr) == (0, "")
+    assert result.stdout.startswith("fine: spec, versions, pipeline")
+    # The processor's time: the clock's belongs to whatever else runs on the machine.
+    assert after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime < 1
+
+
+def test_check_works_from_elsewhere(here: Project) -> None:
+    assert lockstep(Project(ROOT / "tests", {}), "-C", str(ROOT), "check").returncode == 0
+
+
+def broken(toy: Project) -> Project:
+    """This repository's shape in the toy's folder: the four stages, which do not fit the toy's spec."""
+    toy.edit("params.yaml", "seed: 1", "sed: 1")
+    return toy
+
+
+def test_a_wrong_spec_is_one_error_and_the_pipeline_is_not_judged_by_it(toy: Project) -> None:
+    result = lockstep(broken(toy), "check")
+    assert result.returncode == 1
+    assert result.stdout == ""
+    assert result.stderr.count("error: ") == 1
+    assert "params.yaml" in result.stderr
+    assert "`seed`" in result.stderr
+
+
+def test_findings_come_as_json_for_machines(toy: Project) -> None:
+    result = lockstep(broken(toy), "check", "--json")
+    assert result.returncode == 1
+    content = json.loads(result.stdout)
+    assert content["changed"] == []
+    assert [(finding["check"], finding["mendable"]) for finding in content["findings"]] == [("spec", False)]
+
+
+def test_fix_writes_what_is_generated_and_says_so(toy: Project) -> None:
+    for name in ("dvc.yaml", "versions.toml", "schema/params.schema.json"):
+        (toy.root / name).unlink()
+    before = lockstep(toy, "check")
+    assert before.returncode == 1
+    assert "`lockstep check --fix` rewrites what is generated" in before.stderr
+    after = lockstep(toy, "check", "--fix")
+    assert after.returncode == 0, after.stderr
+    assert {"rewrote versions.toml", "rewrote dvc.yaml", "rewrote schema/params.schema.json"} <= set(
+        after.stdout.splitlines()
+    )
+    assert lockstep(toy, "check").returncode == 0
+
+
+def test_a_package_that_does_not_fit_the_lock_is_named(toy: Project) -> None:
+    toy.edit("requirements/pipeline.txt", "scikit-learn==", "scikit-learn==0.")
+    result = lockstep(toy, "check", "--fix")
+    assert result.returncode == 1
+    assert "error: scikit-learn" in result.stderr
+    assert "`make repro` installs" in result.stderr
+
+
+def test_outputs_are_compared_with_the_lock_when_asked(toy: Project) -> None:
+    toy.repro()
+    (toy.root / "model/model.txt").write_text("cut")
+    assert "outputs" not in lockstep(toy, "check").stdout
+    result = lockstep(toy, "check", "--outputs")
+    assert result.returncode == 1
+    assert "model/model.txt (3 bytes) is not the file" in result.stderr

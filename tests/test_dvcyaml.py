@@ -1,0 +1,134 @@
+from __future__ import annotations
+
+import json
+
+import pytest
+import yaml
+
+from conftest import ROOT, Project
+from lockstep import dvcyaml, imports, versions
+from lockstep.errors import InputError
+
+
+def differences(toy: Project) -> list[str]:
+    imports.forget()
+    return dvcyaml.differences(toy.root, toy.modules)
+
+
+def fix(toy: Project) -> None:
+    imports.forget()
+    assert dvcyaml.fix(toy.root, toy.modules) == [toy.root / "dvc.yaml"]
+    assert differences(toy) == []
+
+
+def stale(toy: Project) -> set[str]:
+    """The stages that DVC would run again."""
+    return set(json.loads(toy.run("dvc", "status", "--json").stdout))
+
+
+def test_the_repository_s_own_dvc_yaml_is_true() -> None:
+    assert dvcyaml.differences(ROOT) == []
+
+
+def test_the_file_reads_as_stages_with_their_reasons(toy: Project) -> None:
+    stages = yaml.safe_load(toy.read("dvc.yaml"))["stages"]
+    assert list(stages) == ["one", "two"]
+    assert list(stages["two"]) == ["desc", "cmd", "deps", "params", "outs", "metrics"]
+    assert stages["one"]["deps"] == [
+        "src/toy/__init__.py", "src/toy/helper.py", "src/toy/stages/one.py",
+    ]  # fmt: skip
+    assert stages["two"]["deps"][0] == "data/word.txt"
+    assert stages["two"]["params"][0] == "train.seed"
+    assert {"python", "lockstep-ml", "scikit-learn", "numpy"} <= set(stages["two"]["params"][1][versions.FILE])
+    assert stages["two"]["outs"] == ["model/model.txt", {"model/card.md": {"cache": False}}]
+    assert stages["two"]["metrics"] == [{"reports/metrics.json": {"cache": False}}]
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "complaint"),
+    [
+        ("      - src/toy/helper.py\n", "", "stage one, deps, lacks src/toy/helper.py"),
+        ("      - src/toy/__init__.py\n", "", "lacks src/toy/__init__.py"),
+        ("      - train.seed\n", "", "stage two, params, lacks train.seed"),
+        (" scikit-learn,", "", "stage two, params of versions.toml, lacks scikit-learn"),
+        ("[python,", "[python, ruff,", "has ruff, which the stage does not use"),
+        ("          cache: false\n", "          cache: true\n", "must have `cache: false`"),
+        ("python -m toy.stages.one", "python -m toy.stages.uno", "runs `python -m toy.stages.uno` instead of"),
+        ("    desc: write a word\n", "    frozen: true\n", "must not say `frozen`"),
+        ("  two:", "  other:", "stage two is missing"),
+    ],
+)
+def test_a_list_that_is_not_true_is_named_and_mended(toy: Project, old: str, new: str, complaint: str) -> None:
+    assert differences(toy) == []
+    toy.edit("dvc.yaml", old, new)
+    found = differences(toy)
+    assert any(complaint in sentence for sentence in found), found
+    fix(toy)
+
+
+def test_a_new_import_is_noticed(toy: Project) -> None:
+    (toy.root / "src/toy/more.py").write_text("import scipy\n")
+    toy.edit("src/toy/helper.py", "WORD", "from toy import more\n\nWORD")
+    assert any("lacks src/toy/more.py" in sentence for sentence in differences(toy))
+    fix(toy)
+    toy.edit("src/toy/helper.py", "from toy import more\n", "")
+    assert any("has src/toy/more.py, which the stage does not use" in sentence for sentence in differences(toy))
+
+
+def test_a_declared_part_of_the_spec_is_listed_once_it_is_written(toy: Project) -> None:
+    assert "train.calibrate" not in toy.read("dvc.yaml")
+    toy.edit("params.yaml", "  seed: 1", "  seed: 1\n  calibrate: sigmoid")
+    assert any("lacks train.calibrate" in sentence for sentence in differences(toy))
+    fix(toy)
+
+
+def test_fix_keeps_comments_other_stages_and_what_the_project_added(toy: Project) -> None:
+    toy.edit("dvc.yaml", "      - src/toy/helper.py\n", "")
+    toy.edit("dvc.yaml", "stages:\n", "# ours\nstages:\n  extra:\n    cmd: echo hi  # greeting\n")
+    toy.edit("dvc.yaml", "    deps:\n", "    deps:\n      - incoming.csv  # what the source reads\n")
+    toy.edit("dvc.yaml", "desc: write a word", "desc: my own words")
+    toy.edit("dvc.yaml", "          cache: false", "          cache: false\n          desc: kept")
+    fix(toy)
+    text = toy.read("dvc.yaml")
+    for kept in (
+        "# ours",
+        "echo hi  # greeting",
+        "incoming.csv  # what the source reads",
+        "my own words",
+        "desc: kept",
+    ):
+        assert kept in text
+
+
+def test_a_missing_or_broken_file_is_an_error(toy: Project) -> None:
+    (toy.root / "dvc.yaml").write_text("stages: [\n")
+    with pytest.raises(InputError, match=r"dvc.yaml cannot be read"):
+        differences(toy)
+    (toy.root / "dvc.yaml").unlink()
+    with pytest.raises(InputError, match="check --fix"):
+        differences(toy)
+
+
+def test_upgrading_what_a_stage_imports_reruns_it_and_upgrading_a_tool_reruns_nothing(toy: Project) -> None:
+    toy.repro()
+    assert stale(toy) == set()
+    before = toy.read(versions.FILE)
+    tracked = versions.read(toy.root)
+    toy.edit(versions.FILE, f'scikit-learn = "{tracked["scikit-learn"]}"', 'scikit-learn = "99"')
+    assert stale(toy) == {"two"}
+    (toy.root / versions.FILE).write_text(before + 'ruff = "99"\n')
+    assert stale(toy) == set()
+    toy.edit(versions.FILE, f'rich = "{tracked["rich"]}"', 'rich = "99"')
+    assert stale(toy) == set()
+
+
+def test_what_a_stage_imports_reruns_it_and_what_it_does_not_import_reruns_nothing(toy: Project) -> None:
+    toy.repro()
+    (toy.root / "src/toy/notes.py").write_text("")
+    toy.edit("params.yaml", "primary: roc_auc", "primary: roc_auc  # still")
+    assert stale(toy) == set()
+    toy.edit("src/toy/helper.py", "hello", "good morning")
+    assert stale(toy) == {"one"}
+    toy.edit("src/toy/helper.py", "good morning", "hello")
+    toy.edit("params.yaml", "seed: 1", "seed: 2")
+    assert stale(toy) == {"two"}

@@ -1,0 +1,81 @@
+from __future__ import annotations
+
+import subprocess
+from collections.abc import Callable
+
+import pytest
+
+from conftest import Project
+from lockstep import lock
+from lockstep.errors import InputError
+
+
+@pytest.fixture
+def folders(toy: Project) -> Project:
+    """A stage that writes a folder, on a real DVC."""
+    toy.edit(
+        "dvc.yaml",
+        "stages:",
+        "stages:\n  folder:\n    cmd: mkdir -p out/a && echo 1 > out/a/b && echo 2 > out/c\n    outs:\n      - out",
+    )
+    assert toy.run("dvc", "repro", "folder").returncode == 0
+    return toy
+
+
+def test_our_hash_of_a_folder_is_dvc_s(folders: Project) -> None:
+    recorded = lock.outputs(folders.root)["out"]
+    assert recorded.md5.endswith(".dir")
+    assert lock.digest(folders.root / "out") == recorded.md5
+    assert lock.differences(folders.root) == []
+
+
+def test_a_file_cut_off_within_a_folder_is_named(folders: Project) -> None:
+    (folders.root / "out/a/b").write_text("")
+    (sentence,) = lock.differences(folders.root)
+    assert sentence.startswith("out/a/b (0 bytes) is not the file that dvc.lock records")
+
+
+def test_without_a_lock_nothing_differs(toy: Project) -> None:
+    assert lock.outputs(toy.root) == {}
+    assert lock.differences(toy.root) == []
+
+
+def test_a_lock_that_git_could_not_merge_is_an_error(toy: Project) -> None:
+    (toy.root / "dvc.lock").write_text("<<<<<<< HEAD\n  a: 1\n=======\n")
+    with pytest.raises(InputError, match="dvc.lock cannot be read"):
+        lock.outputs(toy.root)
+
+
+def test_a_truncated_copy_in_the_cache_is_found_and_the_advice_mends_it(toy: Project) -> None:
+    toy.repro()
+    right = toy.read("model/model.txt")
+    recorded = lock.outputs(toy.root)["model/model.txt"]
+    copy = toy.root / lock.CACHE / recorded.md5[:2] / recorded.md5[2:]
+    copy.chmod(0o644)
+    copy.write_text(right[:4])
+    copy.chmod(0o444)  # DVC hashes a writable object again, and believes a protected one
+    (toy.root / "model/model.txt").unlink()
+    assert toy.run("dvc", "checkout").returncode == 0
+    assert toy.read("model/model.txt") == right[:4], "DVC believes its cache"
+    assert "up to date" in toy.repro().stdout
+
+    (sentence,) = lock.differences(toy.root)
+    assert "DVC's copy of it is damaged" in sentence
+    remove = sentence.split("`")[1]
+    assert subprocess.run(remove, shell=True, cwd=toy.root).returncode == 0
+    toy.repro()
+    assert toy.read("model/model.txt") == right
+    assert lock.differences(toy.root) == []
+
+
+@pytest.mark.parametrize(
+    "damage", [lambda path: path.unlink(), lambda path: path.write_text("HEL")], ids=["gone", "cut"]
+)
+def test_a_model_damaged_in_the_workspace_comes_back_by_itself(toy: Project, damage: Callable) -> None:
+    toy.repro()
+    right = toy.read("model/model.txt")
+    damage(toy.root / "model/model.txt")
+    assert lock.differences(toy.root)
+    toy.repro()
+    assert toy.read("model/model.txt") == right
+    assert lock.differences(toy.root) == []
