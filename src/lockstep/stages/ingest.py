@@ -1,0 +1,33 @@
+"""ingest: the window's rows, as the source gives them, one parquet file a partition."""
+
+from __future__ import annotations
+
+from lockstep.process import main
+from lockstep.spec import Spec
+from lockstep.stage import Files, Output, Stage
+
+STAGE = Stage(
+    name="ingest",
+    spec=("ingest", "contract.time"),
+    writes={"raw": Output(path="data/raw", kind="directory")},
+)
+
+
+def run(spec: Spec, files: Files) -> None:
+    """Keep the partitions that are still what the spec asks for, fetch the rest, remove everything else."""
+    from lockstep import console, partitions, sources
+    from lockstep.store import Store
+
+    folder = files.directory("raw")
+    before = partitions.inherited(folder)
+    source = sources.source_of(spec.ingest, spec.contract.time, before)
+    with Store(folder, source.wanted(), before, source.records(), files.replace) as store:
+        missing = store.missing()
+        for want, rows in console.track(source.fetch(missing, store.scratch), "ingest", len(missing)):
+            store.add(want, rows)
+        store.check(source.available())
+    console.say(store.summary())
+
+
+if __name__ == "__main__":
+    raise SystemExit(main(STAGE, run))

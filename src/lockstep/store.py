@@ -1,0 +1,104 @@
+"""The folder of raw partitions while an ingest is under way: what may stay, what is missing, what was added."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, Self
+
+from lockstep import partitions, tables
+from lockstep.errors import InputError
+from lockstep.partitions import Manifest, Partition, Wanted
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+Replace = Callable[[Path, str, Callable[[Path], None]], Path]
+"""Writes one file of a folder whole or not at all: `Files.replace`."""
+
+SAVE_EVERY = 1.0
+"""Seconds between two notes of how far an ingest is, from which one that was killed is taken up again."""
+
+
+class Store:
+    """The folder `folder` on its way to hold exactly `wanted`.
+
+    An ingest that fails or is killed leaves whole partitions and a manifest that says it is not complete; the next one
+    fetches what is still missing.
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        wanted: Sequence[Wanted],
+        before: Manifest,
+        records: dict[str, dict[str, Any]],
+        replace: Replace,
+    ) -> None:
+        self._folder = folder
+        self._wanted = wanted
+        self._records = records
+        self._replace = replace
+        self._there = partitions.reusable(wanted, before)
+        self._reused = len(self._there)
+        self._saved = time.monotonic()
+        self.scratch = folder / ".spool"
+
+    def __enter__(self) -> Self:
+        """Remove what left the window and what is not ours."""
+        if self._there:
+            self._save(complete=False)
+        else:
+            (self._folder / partitions.MANIFEST).unlink(missing_ok=True)
+        partitions.tidy(self._folder, list(self._there.values()))
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if kind is None:
+            partitions.tidy(self._folder, list(self._there.values()))
+            self._save(complete=True)
+        elif self._there:
+            self._save(complete=False)
+
+    def missing(self) -> list[Wanted]:
+        """The partitions to fetch."""
+        return [want for want in self._wanted if want.name not in self._there]
+
+    def add(self, want: Wanted, rows: Iterable[pa.Table]) -> None:
+        """Write one partition."""
+        counted: list[int] = []
+        path = self._replace(
+            self._folder, f"{want.name}.parquet", lambda unfinished: counted.append(tables.write_all(rows, unfinished))
+        )
+        self._there[want.name] = Partition(**vars(want), rows=counted[0], md5=tables.md5_of(path))
+        if time.monotonic() - self._saved > SAVE_EVERY:
+            self._save(complete=False)
+
+    def check(self, available: str) -> None:
+        """Raise `InputError` when the window holds no row at all; `available` says what there is."""
+        placed = [part for part in self._there.values() if part.name != partitions.UNPLACED]
+        if not any(part.rows for part in placed):
+            span = partitions.span(*partitions.window(self._wanted))
+            raise InputError(f"ingest: the window is empty: there are no rows for {span}. {available}")
+
+    def summary(self) -> str:
+        """What was done, in a sentence for people."""
+        parts = self._there.values()
+        empty = [part.name for part in parts if not part.rows]
+        loose = sum(part.rows for part in parts if part.name == partitions.UNPLACED)
+        return (
+            f"ingest: {sum(part.rows for part in parts):,} rows in {len(parts)} partitions: "
+            f"{self._reused} reused, {len(parts) - self._reused} fetched"
+            + (f"; no rows in {', '.join(empty)}" if empty else "")
+            + (f"; {loose:,} rows without a readable time" if loose else "")
+        )
+
+    def _save(self, *, complete: bool) -> None:
+        ordered = [self._there[want.name] for want in self._wanted if want.name in self._there]
+        manifest = Manifest(partitions=ordered, files=self._records, complete=complete)
+        self._replace(self._folder, partitions.MANIFEST, manifest.write)
+        self._saved = time.monotonic()

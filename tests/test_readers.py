@@ -1,0 +1,117 @@
+from __future__ import annotations
+
+import gzip
+import io
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from lockstep import readers
+from lockstep.errors import InputError
+
+
+def rows(content: bytes, name: str = "a.csv") -> list[dict[str, object]]:
+    return [row for table in readers.read(lambda: io.BytesIO(content), name) for row in table.to_pylist()]
+
+
+def test_every_csv_value_is_text_and_only_an_empty_field_is_missing() -> None:
+    assert rows(b'a,b,c\n01,NA,""\nnull,,1e5\n') == [
+        {"a": "01", "b": "NA", "c": None},
+        {"a": "null", "b": None, "c": "1e5"},
+    ]
+
+
+def test_csv_may_hold_line_breaks_a_byte_order_mark_and_windows_line_ends() -> None:
+    assert rows(b'\xef\xbb\xbfa,b\r\n"x\ny",2\r\n3,"say ""hi"""') == [
+        {"a": "x\ny", "b": "2"},
+        {"a": "3", "b": 'say "hi"'},
+    ]
+
+
+def test_gzip_is_unpacked() -> None:
+    assert rows(gzip.compress(b"a\n1\n"), "a.csv.gz") == [{"a": "1"}]
+    assert rows(gzip.compress(b'{"a": 1}\n'), "a.jsonl.gz") == [{"a": 1}]
+
+
+@pytest.mark.parametrize(
+    ("content", "sentence"),
+    [
+        (b"", "a.csv: is empty"),
+        (b"\n1,2\n", "line 1: expected column names"),
+        (b"a,b\n", "has a header and no rows"),
+        (b"a,b\n1,2\n3\n", r"row 3 \(the header is row 1\): expected 2 fields, found 1: 3"),
+        (b"a,b\n1,2\n3,4,5\n", "row 3 .* expected 2 fields, found 3: 3,4,5"),
+        (b"a,b,a\n1,2,3\n", "line 1: columns 1 and 3 are both named `a`"),
+        (b",b\n1,2\n", "line 1: column 1 has no name"),
+        (b"a,b\n1,2\n3,\xe9t\xe9\n", "line 3: is not UTF-8 .byte 0xe9 at position 3"),
+        (b"\xe9,b\n1,2\n", "line 1: is not UTF-8"),
+        ("a,b\n1,2\n".encode("utf-16"), "is not UTF-8 but UTF-16"),
+        (b'a,b\n1,2\n3,"4\n5,6\n7,8\n', "line 3: a quoted value that begins here does not end as it should"),
+        (b'a,b\n1,"2\n3,"4\n5,6\n', "line 2: a quoted value that begins here does not end as it should"),
+        (b'a,b\n1,2\n"3,4\n5,6\n', "row 3"),
+        (b"a,b\n1," + b"x" * 3_000_000 + b"\n", "a value is longer than"),
+    ],
+)
+def test_a_bad_csv_is_one_error_with_its_place(content: bytes, sentence: str) -> None:
+    with pytest.raises(InputError, match=sentence):
+        rows(content)
+
+
+@pytest.mark.parametrize("cut", [5, 12, -3])
+def test_a_gzip_file_that_was_cut_short_is_an_error(cut: int) -> None:
+    whole = gzip.compress(b"a,b\n" + b"1,2\n" * 1000)
+    with pytest.raises(InputError, match=r"a\.csv\.gz: is cut short"):
+        rows(whole[:cut], "a.csv.gz")
+
+
+def test_json_lines_keep_their_types_and_mixtures_widen() -> None:
+    content = b'{"a": 1, "b": "x", "c": true}\n\n{"a": 2.5, "b": 3, "d": null}\n'
+    assert rows(content, "a.jsonl") == [
+        {"a": 1.0, "b": "x", "c": True, "d": None},
+        {"a": 2.5, "b": "3", "c": None, "d": None},
+    ]
+
+
+@pytest.mark.parametrize(
+    ("content", "sentence"),
+    [
+        (b"", "is empty"),
+        (b'{"a": 1}\n{"a": \n', r"a\.jsonl, line 2: is not JSON"),
+        (b'{"a": 1}\n[1]\n', "line 2: expected an object"),
+        (b'{"a": 1}\n{"a": [1]}\n', "line 2: column `a` is nested"),
+        (b'{"a": 1, "b": 2, "a": 3}\n', "line 1: columns 1 and 3 are both named `a`"),
+        (b'{"a": "\xe9"}\n', "line 1: is not UTF-8"),
+    ],
+)
+def test_bad_json_lines_are_one_error_with_their_place(content: bytes, sentence: str) -> None:
+    with pytest.raises(InputError, match=sentence):
+        rows(content, "a.jsonl")
+
+
+def test_parquet_keeps_its_types(tmp_path: Path) -> None:
+    table = pa.table({"a": pa.array([1, 2], pa.int32()), "b": pa.array(["x", None]).dictionary_encode()})
+    pq.write_table(table, tmp_path / "a.parquet")
+    (found,) = readers.read(lambda: (tmp_path / "a.parquet").open("rb"), "a.parquet")
+    assert [str(kind) for kind in found.schema.types] == ["int32", "string"]
+
+
+def test_bad_parquet_is_one_error_with_its_name(tmp_path: Path) -> None:
+    pq.write_table(pa.table({"a": [[1]]}), tmp_path / "nested.parquet")
+    pq.write_table(pa.table([[1], [2]], names=["a", "a"]), tmp_path / "twins.parquet")
+    pq.write_table(pa.table({"a": pa.array([], pa.int64())}), tmp_path / "none.parquet")
+    for content, sentence in (
+        (b"PAR1 no", "cannot be read as parquet"),
+        (b"", "cannot be read as parquet"),
+        ((tmp_path / "nested.parquet").read_bytes(), "column `a` holds list"),
+        ((tmp_path / "twins.parquet").read_bytes(), "columns 1 and 2 are both named `a`"),
+        ((tmp_path / "none.parquet").read_bytes(), "has columns and no rows"),
+    ):
+        with pytest.raises(InputError, match=sentence):
+            rows(content, "a.parquet")
+
+
+def test_a_kind_of_file_that_is_not_known_is_refused_with_those_that_are() -> None:
+    with pytest.raises(InputError, match=r"a\.xlsx: unknown kind of file; the name must end in one of \.csv, "):
+        rows(b"", "a.xlsx")
