@@ -1,0 +1,128 @@
+"""The model card: what a model answers, how well, and every column it reads, as Markdown for people."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+from lockstep.dictionary import dictionary
+from lockstep.evaluation import Evaluation
+from lockstep.intervals import Interval
+from lockstep.markdown import escape, table
+from lockstep.metrics import METRICS
+from lockstep.prepared import SIDES
+from lockstep.spec import Spec
+
+
+def headline(spec: Spec, found: Evaluation) -> str:
+    """One sentence: the primary metric with its interval, beside the baselines."""
+    metric = METRICS[spec.evaluate.primary]
+    linear = found.baselines["linear"][metric.id]
+    rows, blocks = found.summary["rows"]["holdout"], found.blocks.weekly()
+    return (
+        f"{metric.title} {found.metrics[metric.id]} on {rows:,} held-out rows of "
+        f"{blocks.count} {blocks.kind}s{found.span}; the linear baseline has {_value(linear)}"
+    )
+
+
+def render(spec: Spec, found: Evaluation, record: dict[str, Any]) -> str:
+    """The model card: what the model answers, how well, for whom not, and every column it reads."""
+    sections = [
+        f"# {spec.project.name}",
+        escape(spec.project.question),
+        "## Model",
+        _bullets(_about(spec, found, record)),
+        "## How good it is",
+        _exam(found),
+        _metric_table(found),
+        *_slices(found),
+        "## Data",
+        _bullets(f"{name}: {found.summary['rows'][name]:,}" for name in ("rows", *SIDES)),
+        *_quarantine(found),
+        *_findings(found),
+        "## Columns",
+        dictionary(spec.contract),
+    ]
+    return "\n\n".join(section for section in sections if section) + "\n"
+
+
+def _exam(found: Evaluation) -> str:
+    blocks = found.blocks.weekly()
+    return (
+        f"On {found.summary['rows']['holdout']:,} rows of the holdout, which it has not learned from. Intervals are 95 "
+        f"%, over {blocks.count} {blocks.kind}s{found.span}: they speak of rows like these, not of next season."
+    )
+
+
+def _about(spec: Spec, found: Evaluation, record: dict[str, Any]) -> Iterable[str]:
+    learned, target, parity = found.model.learned, spec.contract.target, record["parity"]
+    positive = f" = {target.positive}" if target.positive is not None else ""
+    calibrated = ", calibrated on training folds" if learned.calibration else ""
+    yield f"Task: {target.task}, target `{target.column}`{positive}"
+    yield f"Estimator: `{learned.estimator}`, served as an ONNX graph{calibrated}"
+    if learned.threshold is not None:
+        yield f"Threshold: {learned.threshold:.4g}, {_threshold_source(spec)}"
+    yield (
+        f"Learned from {record['rows']:,} rows; the graph agrees with the estimator on {parity['rows']:,} of them "
+        f"(median difference {parity['median_difference']:g})"
+    )
+
+
+def _metric_table(found: Evaluation) -> str:
+    rows = []
+    for name, interval in found.metrics.items():
+        metric = METRICS[name]
+        arrow = "↑" if metric.higher_is_better else "↓"
+        baselines = [_value(found.baselines[baseline][name]) for baseline in ("dummy", "linear")]
+        rows.append([f"{metric.title} {arrow}", *baselines, _value(interval), _reach(interval)])
+    return table(["metric", "dummy", "linear", "this model", "95 % interval"], rows, right=(1, 2, 3))
+
+
+def _slices(found: Evaluation) -> list[str]:
+    made: list[str] = []
+    for each in found.slices:
+        first = next(iter(found.metrics))
+        rows = [
+            [escape(part.value), f"{part.rows:,}", _value(part.metrics[first]), _reach(part.metrics[first])]
+            for part in each.slices
+        ]
+        left = (
+            f"\n\n{each.left_out} smaller values ({each.rows_left_out:,} rows) are left out." if each.left_out else ""
+        )
+        head = [each.column, "rows", METRICS[first].title, "95 % interval"]
+        made += [f"### By {each.column}", table(head, rows, right=(1, 2)) + left]
+    return made
+
+
+def _quarantine(found: Evaluation) -> list[str]:
+    rules = found.summary["quarantine"]
+    if not rules:
+        return []
+    return ["Rows in quarantine, by rule:", _bullets(f"`{rule}`: {count:,}" for rule, count in rules.items())]
+
+
+def _findings(found: Evaluation) -> list[str]:
+    listed = [f"{finding['id']}: {escape(finding['message'])}" for finding in found.summary["findings"]]
+    return ["## Warnings", _bullets(listed)] if listed else []
+
+
+def _bullets(items: Iterable[str]) -> str:
+    return "\n".join(f"- {item}" for item in items if item)
+
+
+def _threshold_source(spec: Spec) -> str:
+    wish = spec.evaluate.threshold
+    if isinstance(wish, float):
+        return "given by the spec"
+    (name, value), *_ = wish.model_dump().items()
+    return f"chosen on training folds ({name}: {value})"
+
+
+def _value(interval: Interval) -> str:
+    value = interval.document()["value"]
+    return "–" if value is None else f"{value:g}"
+
+
+def _reach(interval: Interval) -> str:
+    document = interval.document()
+    return interval.note if document["low"] is None else f"{document['low']:g} to {document['high']:g}"

@@ -1,0 +1,144 @@
+"""From a fitted estimator to an ONNX graph, and the proof that the graph says the same."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from lockstep import estimators
+from lockstep.encoding import Matrix
+from lockstep.errors import InputError, Refused
+from lockstep.metrics import METRICS
+from lockstep.model import Calibration, Model
+from lockstep.spec import Task
+
+Floats = npt.NDArray[np.float64]
+
+OPSET = {"": 17, "ai.onnx.ml": 3}
+"""Pinned, so that an upgrade of onnx alone does not change a model."""
+
+PARITY_ROWS = 50_000
+TOLERANCE = 1e-3
+TOLERATED = 1e-3
+METRIC_TOLERANCE = 1e-4
+"""A prediction may differ by 1e-3 (for regression, of the target's standard deviation) on one row in a thousand, where
+a value lies on a split's edge in float32; the primary metric by 1e-4."""
+
+LEAST_SPREAD = 0.01
+"""Predictions whose standard deviation is below this share of the target's explain less than 0.01 % of its variance."""
+
+
+def to_graph(estimator: Any, width: int, path: str) -> bytes:
+    """The estimator as a serialised ONNX graph reading (n, width) float32.
+
+    Raises `InputError` when there is no conversion for it.
+    """
+    from skl2onnx import to_onnx
+    from skl2onnx.common.exceptions import MissingConverter, MissingShapeCalculator
+
+    register_boosting(path)
+    try:
+        graph = to_onnx(
+            estimator,
+            np.zeros((1, width), dtype=np.float32),
+            name="lockstep",
+            options={"zipmap": False} if hasattr(estimator, "predict_proba") else None,
+            target_opset=OPSET,
+        )
+    except (MissingConverter, MissingShapeCalculator, NotImplementedError, RuntimeError, NameError) as error:
+        raise InputError(
+            f"{path} cannot be converted to ONNX: {str(error).strip().splitlines()[0]}\n"
+            "Lockstep serves ONNX graphs only. Choose an estimator that skl2onnx converts, such as "
+            "sklearn.ensemble.HistGradientBoostingClassifier or sklearn.linear_model.LogisticRegression."
+        ) from error
+    return bytes(graph.SerializeToString())
+
+
+def insist_on_parity(
+    estimator: Any, calibration: Calibration | None, model: Model, x: Matrix, y: Floats, primary: str
+) -> dict[str, float]:
+    """Compare graph and estimator on 50,000 rows spread over the training rows (or all).
+
+    Returns what was found. Raises `Refused` when too many rows differ, or the primary metric does.
+    """
+    rows = np.unique(np.linspace(0, len(x) - 1, min(len(x), PARITY_ROWS)).astype(int))
+    task = model.learned.task
+    expected = estimators.predict(estimator, x[rows], task)
+    if calibration is not None:
+        expected = calibration.apply(expected)
+    actual = model.predict_matrix(x[rows])
+    scale = float(y.std()) or 1.0 if task == "regression" else 1.0
+    distance = np.abs(expected - actual).reshape(len(rows), -1).max(axis=1) / scale
+    share = float((distance > TOLERANCE).mean())
+    metric, threshold = METRICS[primary], model.learned.threshold or 0.5
+    values = [metric(y[rows], p, threshold) for p in (expected, actual)]
+    change = abs(values[0] - values[1]) / (abs(values[0]) or 1.0 if task == "regression" else 1.0)
+    # Not "greater than": a graph that answers nan must fail too.
+    if not (share <= TOLERATED and change <= METRIC_TOLERANCE):
+        raise Refused(
+            f"the ONNX graph does not say what {model.learned.estimator} says: {share:.2%} of {len(rows):,} training "
+            f"rows differ by more than {TOLERANCE:g} (allowed: {TOLERATED:.1%}), {metric.title} {values[0]:.6f} became "
+            f"{values[1]:.6f}. The conversion is wrong for this model, so it cannot be served; choose another "
+            "estimator or other parameters."
+        )
+    return {"rows": len(rows), "median_difference": float(f"{np.median(distance):.1e}"), "share_different": share}
+
+
+def insist_on_spread(predictions: Floats, y: Floats, task: Task) -> None:
+    """Raises `Refused` when the model says nearly the same of every row, whatever its other numbers."""
+    if task == "multiclass":
+        spread = max(predictions[:, k].std() / ((y == k).std() or 1.0) for k in range(predictions.shape[1]))
+    else:
+        spread = predictions.std() / (y.std() or 1.0)
+    if not spread >= LEAST_SPREAD:
+        raise Refused(
+            f"the model says nearly the same of every row: its predictions spread over {spread:.2%} of the target's "
+            f"own standard deviation (at least {LEAST_SPREAD:.0%} is asked). It has learned nothing: "
+            "are the features right, is the regularisation too strong, did calibration collapse it?"
+        )
+
+
+def register_boosting(path: str) -> None:
+    """Teach skl2onnx the conversion of LightGBM or XGBoost, if `path` names one of them.
+
+    Raises `InputError` when onnxmltools is not installed.
+    """
+    library = path.partition(".")[0]
+    if library not in _BOOSTING:
+        return
+    from skl2onnx import update_registered_converter
+    from skl2onnx.common.shape_calculator import (
+        calculate_linear_classifier_output_shapes,
+        calculate_linear_regressor_output_shapes,
+    )
+
+    try:
+        convert = _BOOSTING[library]()
+    except ImportError as error:
+        raise InputError(f"{path} needs the package onnxmltools to become ONNX ({error}): install it.") from error
+    kind = estimators.class_of(path)
+    classifies = hasattr(kind, "predict_proba")
+    update_registered_converter(
+        kind,
+        path.replace(".", ""),
+        calculate_linear_classifier_output_shapes if classifies else calculate_linear_regressor_output_shapes,
+        convert,
+        options={"zipmap": [True, False, "columns"], "nocl": [True, False]} if classifies else {"split": None},
+    )
+
+
+def _lightgbm() -> Any:
+    from onnxmltools.convert.lightgbm.operator_converters.LightGbm import convert_lightgbm
+
+    return convert_lightgbm
+
+
+def _xgboost() -> Any:
+    from onnxmltools.convert.xgboost.operator_converters.XGBoost import convert_xgboost
+
+    return convert_xgboost
+
+
+_BOOSTING = {"lightgbm": _lightgbm, "xgboost": _xgboost}

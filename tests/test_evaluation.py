@@ -1,0 +1,110 @@
+"""Evaluation of the served artifact, for every task."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from lockstep import card
+from lockstep.contract import to_columns
+from lockstep.encoding import from_rows
+from lockstep.evaluation import UNSEEN, Evaluation, evaluate
+from lockstep.fitting import fit
+from lockstep.model import Model, open_graph
+from lockstep.prepared import KEY
+from small import a_spec, a_table, prepare
+
+
+def evaluated(
+    task: str = "binary", table: pd.DataFrame | None = None, **sections: Any
+) -> tuple[Any, Evaluation, Any, Any]:
+    spec = a_spec(task, **sections)
+    training, holdout, summary = prepare(spec, a_table(3000) if table is None else table)
+    made = fit(spec, training, lambda _: None)
+    model = Model(made.learned, open_graph(made.graph), made.learned.style, made.learned.calibration)
+    linear = Model(made.learned, open_graph(made.linear), "indicators", None)
+    found = evaluate(spec, model, linear, training=training, holdout=holdout, summary=summary)
+    return spec, found, holdout, made.record
+
+
+@pytest.mark.parametrize("task", ["binary", "multiclass", "regression"])
+def test_metrics_baselines_slices_and_curves_are_strict_json(task: str) -> None:
+    spec, found, _, _ = evaluated(task, split={"by": "key", "holdout": 0.4})
+    text = json.dumps(found.documents, allow_nan=False)
+    metrics = json.loads(text)["metrics"]
+    assert set(metrics["metrics"]) == set(metrics["baselines"]["linear"]) == set(spec.evaluate.metrics)
+    primary = metrics["metrics"][spec.evaluate.primary]
+    assert primary["low"] < primary["value"] < primary["high"]
+    assert metrics["data"]["blocks"] >= 10
+    assert set(found.documents["slices"]["city"]["slices"]) == {"Bonn", "Kiel", "Ulm"}
+    assert found.documents["calibration"]
+
+
+def test_golden_predictions_are_what_the_model_answers_to_the_rows_as_sent() -> None:
+    spec, found, _, _ = evaluated()
+    golden = json.loads(json.dumps(found.documents["golden"]))
+    again = found.model.predict(from_rows(golden["rows"], spec.contract))
+    assert np.array_equal(again.astype(np.float32), np.array(golden["predictions"], dtype=np.float32))
+
+
+def test_golden_rows_hold_an_unknown_label_a_missing_value_and_nothing_private() -> None:
+    _, found, _, _ = evaluated()
+    rows = found.documents["golden"]["rows"]
+    assert all(set(row) == {"since", "city", "device", "age", "income", "visits"} for row in rows)
+    assert any(row["city"] == "never seen" for row in rows)
+    assert any(row["income"] is None and row["device"] is None for row in rows)
+
+
+def test_private_values_appear_in_nothing_that_evaluate_writes() -> None:
+    spec, found, _, record = evaluated()
+    written = json.dumps(found.documents) + card.render(spec, found, record) + found.reference.to_csv()
+    assert "example.org" not in written
+
+
+def test_the_reference_is_a_sample_of_both_sides_with_predictions() -> None:
+    spec, found, holdout, _ = evaluated()
+    reference = found.reference
+    assert set(reference["_side"]) == {"training", "holdout"}
+    assert "email" not in reference
+    ours = found.model.predict(to_columns(holdout.sort_values(KEY), spec.contract))
+    np.testing.assert_array_equal(reference.loc[reference["_side"] == "holdout", "_prediction"], ours)
+
+
+def test_a_class_that_training_never_saw_counts_against_the_model() -> None:
+    table = a_table(3000)
+    late = table["since"] >= pd.Timestamp("2024-04-01")
+    table.loc[late & (table["visits"] > 8), "plan"] = "platinum"
+    _, plain, _, _ = evaluated("multiclass")
+    _, found, _, _ = evaluated("multiclass", table)
+    assert UNSEEN == "(unseen)"
+    assert found.metrics["log_loss"].value > plain.metrics["log_loss"].value + 0.3  # type: ignore[operator]
+
+
+def test_a_group_split_is_judged_over_groups() -> None:
+    split = {"by": "group", "column": "city", "holdout": 0.5}
+    table = a_table(3000).assign(city=lambda rows: "town" + (rows["customer"] % 40).astype(str))
+    _, found, _, _ = evaluated(table=table, split=split)
+    assert found.blocks.kind == "group"
+
+
+def test_the_card_says_what_it_answers_how_well_and_lists_every_column() -> None:
+    spec, found, _, record = evaluated(evaluate={"threshold": {"maximise": "f1"}})
+    text = card.render(spec, found, record)
+    for words in ("# customers", "Will this customer leave?", "ROC AUC ↑", "chosen on training folds (maximise: f1)"):
+        assert words in text
+    assert all(f"| `{name}` |" in text for name in (*spec.contract.columns, "left"))
+    assert "ROC AUC" in card.headline(spec, found)
+
+
+def test_a_hostile_label_cannot_break_the_card() -> None:
+    table = a_table(3000)
+    table.loc[table["city"] == "Ulm", "city"] = "|<script>@everyone\n#"
+    spec, found, _, record = evaluated(table=table)
+    text = card.render(spec, found, record)
+    assert "<script>" not in text
+    assert "@everyone" not in text
+    assert all(line.count("|") - line.count("\\|") == 5 for line in text.splitlines() if "everyone" in line)

@@ -1,0 +1,207 @@
+"""From training rows to a model's files, for every task and several kinds of estimator."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+
+from lockstep import estimators, export, training
+from lockstep.contract import to_columns, to_target
+from lockstep.encoding import from_rows
+from lockstep.errors import InputError, Refused
+from lockstep.fitting import Fitted, fit
+from lockstep.metrics import METRICS
+from lockstep.model import Learned, Model, open_graph
+from lockstep.prepared import KEY
+from lockstep.spec import AtPrecision, AtRecall, Maximise
+from small import a_spec, a_table, prepare
+
+
+def silent(_: str) -> None:
+    pass
+
+
+def fitted(task: str = "binary", rows: int = 3000, **sections: dict[str, Any]) -> tuple[Any, Fitted, Any]:
+    spec = a_spec(task, **sections)
+    learning, holdout, _ = prepare(spec, a_table(rows))
+    return spec, fit(spec, learning, silent), holdout
+
+
+def model_of(made: Fitted) -> Model:
+    return Model(made.learned, open_graph(made.graph), made.learned.style, made.learned.calibration)
+
+
+KINDS = [
+    ("binary", "sklearn.ensemble.HistGradientBoostingClassifier", {"max_iter": 30}),
+    ("binary", "sklearn.linear_model.LogisticRegression", {}),
+    ("binary", "sklearn.ensemble.RandomForestClassifier", {"n_estimators": 10, "max_depth": 6}),
+    ("binary", "sklearn.neural_network.MLPClassifier", {"hidden_layer_sizes": [8], "max_iter": 50}),
+    ("binary", "lightgbm.LGBMClassifier", {"n_estimators": 20}),
+    ("binary", "xgboost.XGBClassifier", {"n_estimators": 20}),
+    ("multiclass", "sklearn.ensemble.HistGradientBoostingClassifier", {"max_iter": 20}),
+    ("multiclass", "sklearn.linear_model.LogisticRegression", {}),
+    ("multiclass", "lightgbm.LGBMClassifier", {"n_estimators": 20}),
+    ("multiclass", "xgboost.XGBClassifier", {"n_estimators": 20}),
+    ("regression", "sklearn.ensemble.HistGradientBoostingRegressor", {"max_iter": 30}),
+    ("regression", "sklearn.linear_model.Ridge", {}),
+    ("regression", "sklearn.ensemble.ExtraTreesRegressor", {"n_estimators": 10, "max_depth": 6}),
+    ("regression", "lightgbm.LGBMRegressor", {"n_estimators": 20}),
+    ("regression", "xgboost.XGBRegressor", {"n_estimators": 20}),
+]
+
+
+@pytest.mark.parametrize(("task", "path", "params"), KINDS)
+def test_the_graph_of_an_estimator_predicts_better_than_the_dummy(task: str, path: str, params: dict[str, Any]) -> None:
+    spec, made, holdout = fitted(task, train={"estimator": path, "params": params})
+    model = model_of(made)
+    y = to_target(holdout, spec.contract.target, list(made.learned.classes))
+    metric = METRICS[spec.evaluate.primary]
+    ours = metric(y, model.predict(to_columns(holdout, spec.contract)))
+    dummy = metric(y, made.learned.dummy_predictions(len(y)))
+    assert ours > dummy if metric.higher_is_better else ours < dummy
+    assert made.record["parity"]["share_different"] <= export.TOLERATED
+
+
+def test_the_linear_baseline_tells_unknown_labels_from_missing_ones() -> None:
+    spec, made, _ = fitted(train={"estimator": "sklearn.linear_model.LogisticRegression", "params": {}})
+    rows = [
+        {"city": "Kiel", "since": "2024-02-01T10:00:00", "age": 40.0, "income": income, "visits": 3, "device": device}
+        for income, device in ((30.0, "phone"), (30.0, None), (30.0, "fridge"), (None, "phone"))
+    ]
+    answers = model_of(made).predict(from_rows(rows, spec.contract))
+    assert len(set(np.round(answers, 6))) == 4
+
+
+def test_provenance_holds_the_sorted_key_hash_of_every_training_row() -> None:
+    spec = a_spec()
+    learning, _, _ = prepare(spec, a_table(1000))
+    made = fit(spec, learning, silent)
+    keys = made.provenance["key"].to_numpy()
+    assert keys.dtype == np.uint64
+    assert (np.diff(keys) > 0).all()
+    assert set(keys) == set(learning[KEY])
+
+
+def test_a_contract_survives_its_file() -> None:
+    _, made, _ = fitted(train={"calibrate": "isotonic"}, evaluate={"threshold": {"maximise": "f1"}})
+    again = Learned.from_json(made.learned.to_json())
+    assert again == made.learned
+    assert again.to_json() == made.learned.to_json()
+
+
+def test_private_labels_are_not_in_the_contract_file() -> None:
+    _, made, _ = fitted()
+    assert "example.org" not in made.learned.to_json()
+
+
+@pytest.mark.parametrize("kind", ["isotonic", "sigmoid"])
+def test_calibration_mends_probabilities_that_are_too_sure(kind: str) -> None:
+    params = {"max_iter": 300, "learning_rate": 0.5, "min_samples_leaf": 2}
+    spec, raw, holdout = fitted(train={"params": params})
+    _, calibrated, _ = fitted(train={"params": params, "calibrate": kind})
+    y = to_target(holdout, spec.contract.target, [])
+    columns = to_columns(holdout, spec.contract)
+    before, after = (METRICS["brier"](y, model_of(made).predict(columns)) for made in (raw, calibrated))
+    assert after < before
+
+
+def test_calibration_of_several_classes_still_sums_to_one() -> None:
+    spec, made, holdout = fitted("multiclass", train={"calibrate": "isotonic"})
+    answers = model_of(made).predict(to_columns(holdout, spec.contract))
+    np.testing.assert_allclose(answers.sum(axis=1), 1)
+
+
+def test_a_search_keeps_the_best_of_its_trials_and_records_all() -> None:
+    _, made, _ = fitted(train={"search": {"params": {"max_leaf_nodes": [2, 31], "learning_rate": [0.001, 0.1]}}})
+    trials = made.record["trials"]
+    assert len(trials) == 4
+    best = max(trials, key=lambda trial: trial["roc_auc"])
+    assert made.record["params"] == best["params"]
+    assert best["params"]["learning_rate"] == 0.1
+
+
+def test_a_search_on_a_loss_keeps_the_lowest() -> None:
+    _, made, _ = fitted("regression", train={"search": {"params": {"learning_rate": [0.001, 0.1]}}})
+    assert made.record["params"] == {"learning_rate": 0.1}
+
+
+@pytest.mark.parametrize(
+    ("wish", "expected"),
+    [
+        (0.25, 0.25),
+        (Maximise(maximise="f1"), 0.3),
+        (Maximise(maximise="accuracy"), 0.5),
+        (Maximise(maximise="balanced_accuracy"), 0.5),
+        (AtRecall(recall=0.6), 0.5),
+        (AtPrecision(precision=0.7), 0.3),
+    ],
+)
+def test_a_threshold_is_what_was_asked_for(wish: Any, expected: float) -> None:
+    p = np.array([0.9, 0.5, 0.3, 0.3, 0.1, 0.1])
+    y = np.array([1.0, 1.0, 1.0, 0.0, 0.0, 0.0])
+    assert training.choose_threshold(wish, p, y) == pytest.approx(expected)
+
+
+def test_a_precision_out_of_reach_is_an_error_that_says_the_highest() -> None:
+    with pytest.raises(InputError, match=r"no threshold reaches a precision of 0.9 .* the highest is 0.500"):
+        training.choose_threshold(AtPrecision(precision=0.9), np.array([0.9, 0.8]), np.array([0.0, 1.0]))
+
+
+def test_early_stopping_uses_the_latest_rows_and_a_shuffled_one_is_refused() -> None:
+    _, made, _ = fitted(train={"params": {"max_iter": 500, "early_stopping": True, "n_iter_no_change": 5}})
+    assert len(made.graph) < len(fitted(train={"params": {"max_iter": 500}})[1].graph)
+    with pytest.raises(InputError, match="hold out shuffled rows"):
+        fitted(train={"estimator": "sklearn.ensemble.GradientBoostingClassifier", "params": {"n_iter_no_change": 5}})
+
+
+def test_a_value_that_the_estimator_refuses_is_an_error_in_its_own_words() -> None:
+    with pytest.raises(InputError, match=r"refused to learn.*learning_rate"):
+        fitted(train={"params": {"learning_rate": -1.0}})
+
+
+def test_an_estimator_without_a_conversion_is_an_error() -> None:
+    with pytest.raises(InputError, match="cannot be converted to ONNX"):
+        fitted(train={"estimator": "sklearn.semi_supervised.LabelPropagation", "params": {}}, rows=400)
+
+
+def test_a_wrong_conversion_is_refused_with_the_share_of_rows() -> None:
+    spec = a_spec()
+    learning, _, _ = prepare(spec, a_table(2000))
+    made = fit(spec, learning, silent)
+    model = model_of(made)
+    columns = to_columns(learning, spec.contract)
+    y = to_target(learning, spec.contract.target, [])
+    x = made.learned.encoding.encode(columns, "codes")
+    other = estimators.fit(estimators.build(spec.train, {"max_iter": 3}, made.learned.encoding), x, y)
+    with pytest.raises(Refused, match=r"the ONNX graph does not say what .* training rows differ"):
+        export.insist_on_parity(other, None, model, x, y, "roc_auc")
+
+
+def test_a_model_that_says_the_same_of_every_row_is_refused() -> None:
+    with pytest.raises(Refused, match="says nearly the same of every row"):
+        fitted(train={"params": {"max_iter": 1, "learning_rate": 1e-4}})
+
+
+def test_a_category_column_with_too_many_labels_is_an_error() -> None:
+    table = a_table(3000).assign(city=lambda rows: "city" + rows["customer"].astype(str))
+    spec = a_spec()
+    learning, _, _ = prepare(spec, table)
+    with pytest.raises(InputError, match=r"`city` has 2,2\d\d distinct labels .* 1,000 are allowed"):
+        fit(spec, learning, silent)
+
+
+@pytest.mark.parametrize("style", ["codes", "indicators"])
+def test_the_seed_decides_and_nothing_else_does(style: str) -> None:
+    train = (
+        {"estimator": "sklearn.ensemble.RandomForestClassifier", "params": {"n_estimators": 5}}
+        if style == "indicators"
+        else {}
+    )
+    first, again = (fitted(train=train)[1] for _ in range(2))
+    assert first.graph == again.graph
+    assert first.linear == again.linear
+    assert first.learned.to_json() == again.learned.to_json()
+    if style == "indicators":
+        assert fitted(train={**train, "seed": 2})[1].graph != first.graph
