@@ -1,0 +1,32 @@
+"""`make bench`: every figure that the project claims, measured side by side in one run; exit 3 when one is missed."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+
+from benchmarks import coverage, pipeline
+
+
+def main() -> int:
+    """Print the tables; 0 when every bound holds, 3 otherwise."""
+    options = argparse.ArgumentParser(description=__doc__)
+    options.add_argument("--rounds", type=int, default=2, help="runs of each, of which the quickest counts")
+    options.add_argument("--worlds", type=int, default=2000, help="simulated worlds for the intervals")
+    options.add_argument("--only", choices=("pipeline", "coverage"))
+    chosen = options.parse_args()
+    held = True
+    if chosen.only != "coverage":
+        for title, rows in pipeline.measure(chosen.rounds):
+            print(f"\n{title}")
+            for name, value, holds in rows:
+                print(f"  {name:<48} {value}{'' if holds else '   MISSED'}")
+                held &= holds
+            sys.stdout.flush()
+    if chosen.only != "pipeline":
+        held &= coverage.main(["--worlds", str(chosen.worlds)]) == 0
+    return 0 if held else 3
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())
