@@ -53,7 +53,11 @@ def to_graph(estimator: Any, width: int, path: str) -> bytes:
             "Lockstep serves ONNX graphs only. Choose an estimator that skl2onnx converts, such as "
             "sklearn.ensemble.HistGradientBoostingClassifier or sklearn.linear_model.LogisticRegression."
         ) from error
-    return bytes(graph.SerializeToString())
+    # skl2onnx takes these from a set, whose order changes with the hash seed.
+    opsets = sorted(graph.opset_import, key=lambda opset: opset.domain)
+    del graph.opset_import[:]
+    graph.opset_import.extend(opsets)
+    return bytes(graph.SerializeToString(deterministic=True))
 
 
 def insist_on_parity(

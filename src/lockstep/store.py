@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import time
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
@@ -25,8 +26,9 @@ SAVE_EVERY = 1.0
 class Store:
     """The folder `folder` on its way to hold exactly `wanted`.
 
-    An ingest that fails or is killed leaves whole partitions and a manifest that says it is not complete; the next one
-    fetches what is still missing.
+    Nothing is removed before all that is missing has come. An ingest that fails or is killed leaves what was there,
+    the whole partitions that it added and a manifest that says it is not complete; the next one fetches what is still
+    missing.
     """
 
     def __init__(
@@ -43,16 +45,13 @@ class Store:
         self._replace = replace
         self._there = partitions.reusable(wanted, before)
         self._reused = len(self._there)
+        self._before = {partition.name: partition for partition in before.partitions}
+        self._added: list[Partition] = []
         self._saved = time.monotonic()
         self.scratch = folder / ".spool"
 
     def __enter__(self) -> Self:
-        """Remove what left the window and what is not ours."""
-        if self._there:
-            self._save(complete=False)
-        else:
-            (self._folder / partitions.MANIFEST).unlink(missing_ok=True)
-        partitions.tidy(self._folder, list(self._there.values()))
+        shutil.rmtree(self.scratch, ignore_errors=True)
         return self
 
     def __exit__(
@@ -61,7 +60,12 @@ class Store:
         if kind is None:
             partitions.tidy(self._folder, list(self._there.values()))
             self._save(complete=True)
-        elif self._there:
+            return
+        shutil.rmtree(self.scratch, ignore_errors=True)
+        for partition in [partition for partition in self._added if not partition.rows]:
+            partition.path(self._folder).unlink()
+            self._forget(partition)
+        if self._added:
             self._save(complete=False)
 
     def missing(self) -> list[Wanted]:
@@ -74,7 +78,10 @@ class Store:
         path = self._replace(
             self._folder, f"{want.name}.parquet", lambda unfinished: counted.append(tables.write_all(rows, unfinished))
         )
-        self._there[want.name] = Partition(**vars(want), rows=counted[0], md5=tables.md5_of(path))
+        partition = Partition(**vars(want), rows=counted[0], md5=tables.md5_of(path))
+        self._before.pop(want.name, None)
+        self._there[want.name] = partition
+        self._added.append(partition)
         if time.monotonic() - self._saved > SAVE_EVERY:
             self._save(complete=False)
 
@@ -97,8 +104,14 @@ class Store:
             + (f"; {loose:,} rows without a readable time" if loose else "")
         )
 
+    def _forget(self, partition: Partition) -> None:
+        self._added.remove(partition)
+        del self._there[partition.name]
+
     def _save(self, *, complete: bool) -> None:
         ordered = [self._there[want.name] for want in self._wanted if want.name in self._there]
+        if not complete:
+            ordered += [partition for name, partition in self._before.items() if name not in self._there]
         manifest = Manifest(partitions=ordered, files=self._records, complete=complete)
         self._replace(self._folder, partitions.MANIFEST, manifest.write)
         self._saved = time.monotonic()
