@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from conftest import Project, require, wait_for
-from lockstep import lock, versions
+from lockstep import lock, process, versions
 
 RIGHT = "toy says hello\n"
 
@@ -187,6 +187,17 @@ def test_a_file_edited_while_the_stage_runs_is_not_recorded_with_a_result_it_did
     assert "src/toy/helper.py changed while stage one ran" in output
     toy.repro()
     assert toy.read("data/word.txt") == "toy says goodbye\n"
+
+
+def test_in_a_folder_an_edit_counts_and_kept_bytecode_does_not(tmp_path: Path) -> None:
+    (tmp_path / "code").mkdir()
+    (tmp_path / "code" / "a.py").write_text("A = 1\n")
+    before = process._state(tmp_path, {"deps": ["code"]})
+    (tmp_path / "code" / "__pycache__").mkdir()
+    (tmp_path / "code" / "__pycache__" / "a.pyc").write_text("")
+    assert process._state(tmp_path, {"deps": ["code"]}) == before
+    (tmp_path / "code" / "a.py").write_text("A = 22\n")
+    assert process._state(tmp_path, {"deps": ["code"]}) != before
 
 
 def test_another_part_of_the_spec_may_be_edited_while_a_stage_runs(toy: Project) -> None:

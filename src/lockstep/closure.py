@@ -20,7 +20,7 @@ def code_hash(module: str, root: Path) -> str:
     """Hex hash of the module, everything in the repository that it imports, and the versions of what lies outside."""
     reach = imports.closure([module], root)
     known = locked.read(root) if (root / locked.FILE).exists() else _installed()
-    files = [root / name for name in reach.files] or _own_file(module)
+    files = [file for name in reach.files for file in _sources(root / name)] or _own_file(module)
     return _hash(files, locked.distributions(reach.packages, known))
 
 
@@ -36,6 +36,11 @@ def _hash(files: Iterable[Path], distributions: Iterable[str]) -> str:
     versions = [(name, _version(name)) for name in sorted(distributions)]
     digest.update(repr((versions, sys.version_info[:2])).encode())
     return digest.hexdigest()
+
+
+def _sources(path: Path) -> list[Path]:
+    """The file itself; of a package that is needed whole, its modules."""
+    return sorted(path.glob("*.py")) if path.is_dir() else [path]
 
 
 def _version(name: str) -> str | None:

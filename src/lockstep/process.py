@@ -139,7 +139,7 @@ def _check_inputs(root: Path, stage: Stage) -> None:
         raise InputError("\n".join(damaged))
 
 
-State = Mapping[str, tuple[int, int, int] | None]
+State = Mapping[str, Any]
 
 
 def _state(root: Path, listed: Mapping[str, Any]) -> State:
@@ -148,8 +148,11 @@ def _state(root: Path, listed: Mapping[str, Any]) -> State:
     return {name: _stat(root / name) for name in [*deps, "params.yaml", versions.FILE]}
 
 
-def _stat(path: Path) -> tuple[int, int, int] | None:
+def _stat(path: Path) -> Any:
     try:
+        # What Python keeps of a module that it imported is no change to it.
+        if path.is_dir():
+            return {each.name: _stat(each) for each in path.iterdir() if each.name != "__pycache__"}
         stat = path.stat()
     except OSError:
         return None
