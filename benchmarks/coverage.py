@@ -25,9 +25,17 @@ for variable in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
 
 import numpy as np  # noqa: E402
 
-from lockstep.intervals import Blocks, Interval, blocks_of, own_intervals, p_value, paired_interval, paired_intervals  # noqa: E402
-from lockstep.metrics import METRICS  # noqa: E402
-from lockstep.slices import holm  # noqa: E402
+from lockstep.statistics.intervals import (  # noqa: E402
+    Blocks,
+    Interval,
+    blocks_of,
+    own_intervals,
+    p_value,
+    paired_interval,
+    paired_intervals,
+)
+from lockstep.statistics.metrics import METRICS  # noqa: E402
+from lockstep.statistics.slices import holm  # noqa: E402
 
 CLASSES = ("roc_auc", "average_precision", "log_loss", "brier", "f1")
 NUMBERS = ("mae", "rmse")

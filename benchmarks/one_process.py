@@ -9,13 +9,13 @@ import importlib
 import time
 from pathlib import Path
 
-from lockstep.process import fix_environment
+from lockstep.running.process import fix_environment
 
 
 def main(root: Path) -> None:
     """Run the four stages' `run` in the folder, one after another; prints the seconds of each."""
     fix_environment()
-    from lockstep import repository
+    from lockstep.running import repository
     from lockstep.spec import read_spec
 
     repository.on_path(root)

@@ -59,8 +59,8 @@ import os
 import pathlib
 import time
 
-from lockstep.process import main
-from lockstep.stage import Output, Stage
+from lockstep.running.process import main
+from lockstep.running.stage import Output, Stage
 
 STAGE = Stage(
     name="one", description="write a word", spec=("project.name",), writes={"word": Output(path="data/word.txt")}
@@ -84,8 +84,8 @@ if __name__ == "__main__":
     raise SystemExit(main(STAGE, run))
 """,
     "src/toy/stages/two.py": """\
-from lockstep.process import main
-from lockstep.stage import Output, Stage
+from lockstep.running.process import main
+from lockstep.running.stage import Output, Stage
 
 STAGE = Stage(
     name="two",
@@ -200,7 +200,8 @@ def make_toy(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[Path], Proje
     """Lays the toy project into a folder: git, DVC, dvc.yaml and versions.toml are there, nothing ran yet."""
 
     def make(root: Path) -> Project:
-        from lockstep import dvcyaml, schema, versions
+        from lockstep import dvcyaml, schema
+        from lockstep.running import versions
 
         lay(root, TOY)
         (root / "requirements").mkdir()
@@ -218,7 +219,7 @@ def make_toy(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[Path], Proje
 
 
 def _forget(top: str) -> None:
-    from lockstep import imports
+    from lockstep.sources import imports
 
     imports.forget()
     for name in [name for name in sys.modules if name == top or name.startswith(top + ".")]:

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from lockstep.prepared import Preparation, arrow_schema, as_table
+from lockstep.rows.prepared import Preparation, arrow_schema, as_table
 from lockstep.spec import Spec
 
 TARGETS: dict[str, dict[str, Any]] = {
@@ -97,8 +97,8 @@ def _read_back(spec: Spec, rows: pd.DataFrame) -> pd.DataFrame:
     import tempfile
     from pathlib import Path
 
-    from lockstep.prepared import read_rows
-    from lockstep.tables import write_parquet
+    from lockstep.rows.prepared import read_rows
+    from lockstep.rows.tables import write_parquet
 
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "rows.parquet"

@@ -11,11 +11,16 @@ import pytest
 
 from conftest import ROOT
 
-EDGE = {"lockstep.cli", "lockstep.upkeep", "lockstep.process"}
+EDGE = {"lockstep.cli", "lockstep.upkeep", "lockstep.running.process"}
 """They start things. Nothing is built on them, except that a stage's module runs itself through `process`."""
 
-STATISTICS = {"lockstep.metrics", "lockstep.intervals", "lockstep.slices", "lockstep.curves"}
-SERVED = {"lockstep.encoding", "lockstep.model"}
+STATISTICS = {
+    "lockstep.statistics.metrics",
+    "lockstep.statistics.intervals",
+    "lockstep.statistics.slices",
+    "lockstep.statistics.curves",
+}
+SERVED = {"lockstep.models.encoding", "lockstep.models.model"}
 """What a service loads too: it must start without the libraries of training."""
 
 HOUSE = {"lockstep.pipeline", "lockstep.dvcyaml"}

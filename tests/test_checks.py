@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from sklearn.metrics import roc_auc_score
 
-from lockstep.checks import area, separation
+from lockstep.rows.checks import area, separation
 
 RANDOM = np.random.default_rng(3)
 OUTCOME = (RANDOM.random(4000) < 0.3).astype(float)

@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from conftest import lay
-from lockstep import imports
-from lockstep.closure import code_hash
+from lockstep.sources import imports
+from lockstep.sources.closure import code_hash
 
 SHOP = {
     "shop/__init__.py": "",

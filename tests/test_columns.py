@@ -8,8 +8,8 @@ import pandas as pd
 import pyarrow as pa
 import pytest
 
-from lockstep import columns
 from lockstep.errors import InputError
+from lockstep.rows import columns
 
 
 def test_times_with_a_zone_become_utc_without_zone() -> None:

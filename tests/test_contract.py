@@ -9,8 +9,8 @@ import pandas as pd
 import pytest
 from pydantic import TypeAdapter
 
-from lockstep.contract import admit, schema, to_columns
 from lockstep.errors import InputError
+from lockstep.rows.contract import admit, schema, to_columns
 from lockstep.spec import Column, Contract
 
 

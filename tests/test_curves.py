@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn import metrics as sk
 
-from lockstep.curves import calibration, precision_recall, predicted_against_observed, roc
+from lockstep.statistics.curves import calibration, precision_recall, predicted_against_observed, roc
 
 
 def scored(n: int = 20_000) -> tuple[np.ndarray, np.ndarray]:

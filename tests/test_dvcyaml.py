@@ -6,8 +6,10 @@ import pytest
 import yaml
 
 from conftest import ROOT, Project
-from lockstep import dvcyaml, imports, versions
+from lockstep import dvcyaml
 from lockstep.errors import InputError
+from lockstep.running import versions
+from lockstep.sources import imports
 
 
 def differences(toy: Project) -> list[str]:

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lockstep.encoding import PARTS, Encoding, digest, from_rows, learn
+from lockstep.models.encoding import PARTS, Encoding, digest, from_rows, learn
 from lockstep.spec import Contract
 
 CONTRACT = Contract.model_validate(
@@ -118,5 +118,5 @@ def test_no_pandas_or_scikit_learn_is_needed_to_encode(style: str) -> None:
     import subprocess
     import sys
 
-    code = "import lockstep.encoding, lockstep.model, sys; print({'pandas', 'sklearn', 'dvc'} & set(sys.modules))"
+    code = "import lockstep.models.model, sys; print({'pandas', 'sklearn', 'dvc'} & set(sys.modules))"
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout == "set()\n"

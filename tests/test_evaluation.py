@@ -10,12 +10,12 @@ import pandas as pd
 import pytest
 
 from lockstep import card
-from lockstep.contract import to_columns
-from lockstep.encoding import from_rows
 from lockstep.evaluation import UNSEEN, Evaluation, evaluate
-from lockstep.fitting import fit
-from lockstep.model import Model, open_graph
-from lockstep.prepared import KEY
+from lockstep.models.encoding import from_rows
+from lockstep.models.fitting import fit
+from lockstep.models.model import Model, open_graph
+from lockstep.rows.contract import to_columns
+from lockstep.rows.prepared import KEY
 from small import a_spec, a_table, prepare
 
 

@@ -7,15 +7,15 @@ from typing import Any
 import numpy as np
 import pytest
 
-from lockstep import estimators, export, training
-from lockstep.contract import to_columns, to_target
-from lockstep.encoding import from_rows
 from lockstep.errors import InputError, Refused
-from lockstep.fitting import Fitted, fit
-from lockstep.metrics import METRICS
-from lockstep.model import Learned, Model, open_graph
-from lockstep.prepared import KEY
+from lockstep.models import estimators, export, training
+from lockstep.models.encoding import from_rows
+from lockstep.models.fitting import Fitted, fit
+from lockstep.models.model import Learned, Model, open_graph
+from lockstep.rows.contract import to_columns, to_target
+from lockstep.rows.prepared import KEY
 from lockstep.spec import AtPrecision, AtRecall, Maximise
+from lockstep.statistics.metrics import METRICS
 from small import a_spec, a_table, prepare
 
 

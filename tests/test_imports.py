@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 
 from conftest import ROOT, lay
-from lockstep import imports
 from lockstep.errors import InputError
+from lockstep.sources import imports
 
 FILES = {
     "src/shop/__init__.py": "from shop import empty, names",

@@ -12,11 +12,11 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from lockstep import partitions
 from lockstep.errors import InputError
+from lockstep.rows.tables import read_frame
+from lockstep.sources import partitions
 from lockstep.spec import Ingest
 from lockstep.stages import ingest
-from lockstep.tables import read_frame
 
 SOURCE = """
 import pandas as pd

@@ -16,7 +16,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
 
-from lockstep.intervals import (
+from lockstep.statistics.intervals import (
     Blocks,
     Interval,
     blocks_of,
@@ -28,7 +28,7 @@ from lockstep.intervals import (
     rounded,
     t_quantile,
 )
-from lockstep.metrics import METRICS, metrics_for
+from lockstep.statistics.metrics import METRICS, metrics_for
 
 
 def days_of(block: np.ndarray) -> Blocks:
@@ -296,7 +296,7 @@ def test_a_rounded_interval_is_always_json(value: float, half: float) -> None:
 PROGRAM = """
 import sys, numpy as np
 sys.path.insert(0, sys.argv[1])
-from lockstep.intervals import blocks_of, own_intervals
+from lockstep.statistics.intervals import blocks_of, own_intervals
 random = np.random.default_rng(1)
 p = random.random(3000)
 y = (random.random(3000) < p).astype(float)

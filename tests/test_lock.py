@@ -6,8 +6,8 @@ from collections.abc import Callable
 import pytest
 
 from conftest import Project
-from lockstep import lock
 from lockstep.errors import InputError
+from lockstep.running import lock
 
 
 @pytest.fixture

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn import metrics as sk
 
-from lockstep.metrics import METRICS, Scored, metrics_for
+from lockstep.statistics.metrics import METRICS, Scored, metrics_for
 
 SKLEARN = {
     "roc_auc": lambda y, p, t: sk.roc_auc_score(y, p),

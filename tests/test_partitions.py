@@ -9,11 +9,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lockstep import partitions
 from lockstep.errors import InputError
-from lockstep.partitions import Bounds, Manifest, Partition, cut
+from lockstep.rows.tables import md5_of
+from lockstep.sources import partitions
+from lockstep.sources.partitions import Bounds, Manifest, Partition, cut
 from lockstep.spec import Ingest
-from lockstep.tables import md5_of
 
 DAYS = st.datetimes(min_value=datetime(1990, 1, 1), max_value=datetime(2030, 1, 1))
 

@@ -10,9 +10,10 @@ from pathlib import Path
 import pytest
 
 from conftest import ROOT, Project, require
-from lockstep import pipeline, versions
+from lockstep import pipeline
 from lockstep.pipeline import Entry
-from lockstep.stage import Stage
+from lockstep.running import versions
+from lockstep.running.stage import Stage
 
 
 @pytest.fixture

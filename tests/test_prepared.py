@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 
 from lockstep.errors import InputError, Refused
-from lockstep.prepared import KEY, REASONS, Preparation, Sorted
+from lockstep.rows.prepared import KEY, REASONS, Preparation, Sorted
 from small import a_spec, a_table
 
 

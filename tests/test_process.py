@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from conftest import Project, require, wait_for
-from lockstep import lock, process, versions
+from lockstep.running import lock, process, versions
 
 RIGHT = "toy says hello\n"
 
@@ -235,7 +235,7 @@ def test_a_bug_shows_its_traceback_and_has_its_own_exit_code(toy: Project) -> No
 ENVIRONMENT = """
 import os
 from toy.stages.one import STAGE
-from lockstep.process import main
+from lockstep.running.process import main
 def run(spec, files):
     import time
     import numpy

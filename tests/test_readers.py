@@ -8,8 +8,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from lockstep import readers
 from lockstep.errors import InputError
+from lockstep.sources import readers
 
 
 def rows(content: bytes, name: str = "a.csv") -> list[dict[str, object]]:

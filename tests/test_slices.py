@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from lockstep.intervals import blocks_of, own_interval
-from lockstep.slices import MISSING, holm, names_of, slices_of
+from lockstep.statistics.intervals import blocks_of, own_interval
+from lockstep.statistics.slices import MISSING, holm, names_of, slices_of
 
 
 def world(n: int = 3000) -> tuple[np.ndarray, np.ndarray, np.ndarray]:

@@ -8,11 +8,11 @@ from pathlib import Path
 import fsspec
 import pytest
 
-from lockstep import sources
 from lockstep.errors import InputError, OutsideError
-from lockstep.filesource import FilesSource
-from lockstep.partitions import Manifest
-from lockstep.places import places
+from lockstep.sources import kinds as sources
+from lockstep.sources.filesource import FilesSource
+from lockstep.sources.partitions import Manifest
+from lockstep.sources.places import places
 from lockstep.spec import Ingest
 
 WINDOW = {"from": "2013-01-01", "until": "2013-03-01"}

@@ -13,8 +13,8 @@ from pydantic import BaseModel
 
 from lockstep import spec as spec_module
 from lockstep.errors import InputError
-from lockstep.metrics import METRICS, metrics_for
 from lockstep.spec import METRICS_OF_TASK, Spec, Withheld, anatomy, column_rules, read_spec, rules
+from lockstep.statistics.metrics import METRICS, metrics_for
 from worlds import BY_KEY, DROP, MULTICLASS, REGRESSION, TIMELESS, a_spec, spec_text, write_spec
 
 ROOT = Path(__file__).parent.parent

@@ -11,8 +11,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import TypeAdapter
 
-from lockstep import splits
 from lockstep.errors import InputError
+from lockstep.rows import splits
 from lockstep.spec import Contract, Split
 
 UNTIL = "2013-07-01"

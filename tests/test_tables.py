@@ -12,8 +12,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from lockstep import columns, tables
 from lockstep.errors import InputError
+from lockstep.rows import columns, tables
 
 
 def frame(rows: int = 1000) -> pd.DataFrame:
@@ -33,7 +33,7 @@ import sys
 from pathlib import Path
 sys.path.insert(0, "tests")
 from test_tables import frame
-from lockstep.tables import md5_of, write_parquet
+from lockstep.rows.tables import md5_of, write_parquet
 path = Path(sys.argv[1]); path.parent.mkdir(parents=True); write_parquet(frame(100_000), path); print(md5_of(path))
 """
 

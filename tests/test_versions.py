@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 
 from conftest import ROOT
-from lockstep import versions
 from lockstep.errors import InputError
+from lockstep.running import versions
 
 
 def lock(root: Path, *lines: str) -> Path:

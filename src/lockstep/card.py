@@ -7,11 +7,11 @@ from typing import Any
 
 from lockstep.dictionary import dictionary
 from lockstep.evaluation import Evaluation
-from lockstep.intervals import Interval
 from lockstep.markdown import escape, table
-from lockstep.metrics import METRICS
-from lockstep.prepared import SIDES
+from lockstep.rows.prepared import SIDES
 from lockstep.spec import Spec
+from lockstep.statistics.intervals import Interval
+from lockstep.statistics.metrics import METRICS
 
 
 def headline(spec: Spec, found: Evaluation) -> str:
@@ -41,7 +41,7 @@ def render(spec: Spec, found: Evaluation, record: dict[str, Any]) -> str:
         *_quarantine(found),
         *_findings(found),
         "## Columns",
-        dictionary(spec.contract),
+        dictionary(found.model.learned.contract),
     ]
     return "\n\n".join(section for section in sections if section) + "\n"
 
@@ -55,7 +55,8 @@ def _exam(found: Evaluation) -> str:
 
 
 def _about(spec: Spec, found: Evaluation, record: dict[str, Any]) -> Iterable[str]:
-    learned, target, parity = found.model.learned, spec.contract.target, record["parity"]
+    learned, parity = found.model.learned, record["parity"]
+    target = learned.contract.target
     positive = f" = {target.positive}" if target.positive is not None else ""
     calibrated = ", calibrated on training folds" if learned.calibration else ""
     yield f"Task: {target.task}, target `{target.column}`{positive}"

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from lockstep.markdown import escape, table
-from lockstep.roles import target_column
+from lockstep.rows.roles import target_column
 from lockstep.spec import Contract, Spec
 
 FILE = Path("docs") / "data.md"

@@ -12,9 +12,10 @@ from typing import Any
 
 import yaml
 
-from lockstep import pipeline, versions
+from lockstep import pipeline
 from lockstep.errors import InputError
 from lockstep.pipeline import MODULES, Entry
+from lockstep.running import versions
 
 FILE = "dvc.yaml"
 FLAG_DEFAULTS = {"cache": True, "persist": False}

@@ -11,15 +11,15 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from lockstep import curves
-from lockstep.contract import labels_of, to_columns, to_target
-from lockstep.encoding import from_rows
-from lockstep.intervals import Blocks, Interval, blocks_of, own_intervals
-from lockstep.model import Model, as_float32
-from lockstep.prepared import KEY
-from lockstep.roles import feature_columns
-from lockstep.slices import Slices, slices_of
-from lockstep.spec import Contract, GroupSplit, Spec
+from lockstep.models.encoding import from_rows
+from lockstep.models.model import Model, as_float32
+from lockstep.rows.contract import labels_of, to_columns, to_target
+from lockstep.rows.prepared import KEY
+from lockstep.rows.roles import feature_columns
+from lockstep.spec import Contract, GroupSplit, Spec, Task
+from lockstep.statistics import curves
+from lockstep.statistics.intervals import Blocks, Interval, blocks_of, own_intervals
+from lockstep.statistics.slices import Slices, slices_of
 
 Floats = npt.NDArray[np.float64]
 
@@ -86,14 +86,14 @@ def evaluate(
             "findings": summary["findings"],
         },
         "slices": {each.column: each.document() for each in slices},
-        **draw(exam, spec),
+        **draw(exam, model.learned.task),
     }
     return Evaluation(
         metrics=metrics,
         baselines=baselines,
         slices=slices,
         blocks=exam.blocks,
-        span=span(spec, holdout),
+        span=span(model.learned.contract, holdout),
         summary=summary,
         model=model,
         documents=documents,
@@ -108,14 +108,15 @@ def _ends(interval: Interval) -> dict[str, Any]:
 
 def sit(spec: Spec, model: Model, linear: Model, holdout: pd.DataFrame) -> Exam:
     """Let model and baselines answer the holdout."""
-    columns = to_columns(holdout, spec.contract)
-    y = to_target(holdout, spec.contract.target, list(model.learned.classes))
+    contract = model.learned.contract
+    columns = to_columns(holdout, contract)
+    y = to_target(holdout, contract.target, list(model.learned.classes))
     predicted = [model.predict(columns), linear.predict(columns), model.learned.dummy_predictions(len(holdout))]
     if (y < 0).any() and model.learned.task == "multiclass":
         predicted = [np.column_stack([p, np.zeros(len(p))]) for p in predicted]
         y = np.where(y < 0, len(model.learned.classes), y)
     groups = holdout[spec.split.column].astype("str") if isinstance(spec.split, GroupSplit) else None
-    time = spec.contract.time
+    time = contract.time
     # Groups first: under a group split it is groups that the model will meet anew.
     blocks = (
         blocks_of(len(holdout), groups=groups)
@@ -125,19 +126,19 @@ def sit(spec: Spec, model: Model, linear: Model, holdout: pd.DataFrame) -> Exam:
     return Exam(y=y, model=predicted[0], linear=predicted[1], dummy=predicted[2], blocks=blocks)
 
 
-def span(spec: Spec, holdout: pd.DataFrame) -> str:
+def span(contract: Contract, holdout: pd.DataFrame) -> str:
     """From which day to which the holdout reaches, in brackets, or nothing without a time column."""
-    if spec.contract.time is None:
+    if contract.time is None:
         return ""
-    times = holdout[spec.contract.time]
+    times = holdout[contract.time]
     return f" ({times.min():%Y-%m-%d} to {times.max():%Y-%m-%d})"
 
 
-def draw(exam: Exam, spec: Spec) -> dict[str, Any]:
+def draw(exam: Exam, task: Task) -> dict[str, Any]:
     """Points of the curves, by output name; those that a task does not have are empty."""
-    if spec.contract.target.task == "regression":
+    if task == "regression":
         return {"calibration": curves.predicted_against_observed(exam.y, exam.model), "roc": [], "precision_recall": []}
-    if spec.contract.target.task == "multiclass":
+    if task == "multiclass":
         # How often the likeliest class is right, at the confidence it is named with.
         confidence, right = exam.model.max(axis=1), (exam.model.argmax(axis=1) == exam.y).astype(float)
         return {"calibration": curves.calibration(right, confidence), "roc": [], "precision_recall": []}

@@ -14,9 +14,10 @@ from typing import Any
 
 import yaml
 
-from lockstep import imports, repository, versions
 from lockstep.errors import InputError
-from lockstep.stage import Kind, Stage
+from lockstep.running import repository, versions
+from lockstep.running.stage import Kind, Stage
+from lockstep.sources import imports
 
 SPEC = "params.yaml"
 MODULES: Mapping[str, str] = {name: f"lockstep.stages.{name}" for name in ("ingest", "prepare", "train", "evaluate")}
@@ -144,7 +145,7 @@ def _incoming(stage: Stage, spec: Mapping[str, Any]) -> Iterable[str]:
     """Files and URLs that the spec names as the source of rows."""
     if not covers(stage, "ingest.files") or lookup(spec, "ingest.files") is None:
         return ()
-    from lockstep import sources
+    from lockstep.sources import kinds as sources
     from lockstep.spec import Ingest
 
     return sources.dependencies(Ingest.model_validate(spec["ingest"]))

@@ -72,13 +72,13 @@ def _look_at_spec(root: Path) -> list[str]:
 
 
 def _look_at_versions(root: Path) -> list[str]:
-    from lockstep import versions
+    from lockstep.running import versions
 
     return versions.differences(root)
 
 
 def _mend_versions(root: Path) -> list[Path]:
-    from lockstep import versions
+    from lockstep.running import versions
 
     return versions.fix(root)
 
@@ -123,7 +123,7 @@ def _mend_dictionary(root: Path) -> list[Path]:
 
 
 def _look_at_environment(root: Path) -> list[str]:
-    from lockstep import versions
+    from lockstep.running import versions
 
     recorded = versions.read(root)
     wrong = versions.mismatches(recorded, recorded)
@@ -131,7 +131,7 @@ def _look_at_environment(root: Path) -> list[str]:
 
 
 def _look_at_outputs(root: Path) -> list[str]:
-    from lockstep import lock
+    from lockstep.running import lock
 
     return lock.differences(root)
 

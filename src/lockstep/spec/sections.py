@@ -38,7 +38,7 @@ METRICS_OF_TASK: dict[Task, tuple[MetricId, ...]] = {
     "multiclass": ("roc_auc_ovr", "log_loss", "brier", "accuracy", "f1_macro"),
     "regression": ("mae", "rmse", "r2"),
 }  # fmt: skip
-"""The names in `lockstep.metrics.METRICS` (a test compares them); here, so that ingest depends on no metric."""
+"""The names in `statistics.metrics.METRICS` (a test compares them); here, so that ingest depends on no metric."""
 
 FLOAT32_EXACT = 2**24
 """Integers up to this magnitude survive float32, which is what models are fed."""

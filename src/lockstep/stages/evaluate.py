@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from lockstep.process import main
+from lockstep.running.process import main
+from lockstep.running.stage import Files, Output, Stage
 from lockstep.spec import Spec
-from lockstep.stage import Files, Output, Stage
 
 STAGE = Stage(
     name="evaluate",
-    spec=("project", "contract", "split", "evaluate"),
+    spec=("project", "split", "evaluate"),
     reads={
         "model": "model/model.onnx",
         "linear": "model/linear.onnx",
@@ -35,10 +35,12 @@ def run(spec: Spec, files: Files) -> None:
     """Score the ONNX graph on the holdout and write down what it is worth."""
     import json
 
-    from lockstep import card, console, model
+    from lockstep import card
     from lockstep.evaluation import evaluate
-    from lockstep.prepared import read_rows
-    from lockstep.tables import write_parquet
+    from lockstep.models import model
+    from lockstep.rows.prepared import read_rows
+    from lockstep.rows.tables import write_parquet
+    from lockstep.running import console
 
     folder = files.read("model").parent
     found = evaluate(

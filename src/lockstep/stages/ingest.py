@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from lockstep.process import main
+from lockstep.running.process import main
+from lockstep.running.stage import Files, Output, Stage
 from lockstep.spec import Spec
-from lockstep.stage import Files, Output, Stage
 
 STAGE = Stage(
     name="ingest",
@@ -15,8 +15,10 @@ STAGE = Stage(
 
 def run(spec: Spec, files: Files) -> None:
     """Keep the partitions that are still what the spec asks for, fetch the rest, remove everything else."""
-    from lockstep import console, partitions, sources
-    from lockstep.store import Store
+    from lockstep.running import console
+    from lockstep.sources import kinds as sources
+    from lockstep.sources import partitions
+    from lockstep.sources.store import Store
 
     folder = files.directory("raw")
     before = partitions.inherited(folder)

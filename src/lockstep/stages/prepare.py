@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from lockstep.process import main
+from lockstep.running.process import main
+from lockstep.running.stage import Files, Output, Stage
 from lockstep.spec import Spec
-from lockstep.stage import Files, Output, Stage
 
 STAGE = Stage(
     name="prepare",
@@ -23,10 +23,10 @@ def run(spec: Spec, files: Files) -> None:
     """Sort the raw rows, one partition in memory at a time."""
     import json
 
-    from lockstep import console
-    from lockstep.partitions import read_manifest
-    from lockstep.prepared import Preparation, arrow_schema, as_table, column_names, quarantine_schema
-    from lockstep.tables import ParquetWriter, read_frame
+    from lockstep.rows.prepared import Preparation, arrow_schema, as_table, column_names, quarantine_schema
+    from lockstep.rows.tables import ParquetWriter, read_frame
+    from lockstep.running import console
+    from lockstep.sources.partitions import read_manifest
 
     raw = files.read("raw")
     partitions = [partition for partition in read_manifest(raw).partitions if partition.rows]

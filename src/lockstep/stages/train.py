@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from lockstep.process import main
+from lockstep.running.process import main
+from lockstep.running.stage import Files, Output, Stage
 from lockstep.spec import Spec
-from lockstep.stage import Files, Output, Stage
 
 STAGE = Stage(
     name="train",
@@ -24,10 +24,10 @@ def run(spec: Spec, files: Files) -> None:
     """Fit, export, compare; nothing is written unless the graph agrees with the estimator."""
     import json
 
-    from lockstep import console
-    from lockstep.fitting import fit
-    from lockstep.prepared import read_rows
-    from lockstep.tables import write_parquet
+    from lockstep.models.fitting import fit
+    from lockstep.rows.prepared import read_rows
+    from lockstep.rows.tables import write_parquet
+    from lockstep.running import console
 
     fitted = fit(spec, read_rows(files.read("training")), console.say)
     files.write("model").write_bytes(fitted.graph)

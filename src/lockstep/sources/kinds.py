@@ -14,9 +14,11 @@ from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
-from lockstep import closure, columns, filesource, partitions, places, repository
 from lockstep.errors import InputError, nearest
-from lockstep.partitions import Manifest, Wanted
+from lockstep.rows import columns
+from lockstep.running import repository
+from lockstep.sources import closure, filesource, partitions, places
+from lockstep.sources.partitions import Manifest, Wanted
 from lockstep.spec import Ingest
 
 if TYPE_CHECKING:

@@ -15,10 +15,12 @@ from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from lockstep import closure, columns, console, partitions, readers
 from lockstep.errors import InputError, nearest
-from lockstep.partitions import Bounds, Manifest, Wanted, hash_of
-from lockstep.places import Place, places
+from lockstep.rows import columns
+from lockstep.running import console
+from lockstep.sources import closure, partitions, readers
+from lockstep.sources.partitions import Bounds, Manifest, Wanted, hash_of
+from lockstep.sources.places import Place, places
 from lockstep.spec import Ingest
 
 if TYPE_CHECKING:

@@ -9,13 +9,13 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from lockstep import estimators
-from lockstep.encoding import Encoding, Matrix
 from lockstep.errors import InputError
-from lockstep.metrics import METRICS
-from lockstep.model import Calibration
+from lockstep.models import estimators
+from lockstep.models.encoding import Encoding, Matrix
+from lockstep.models.model import Calibration
+from lockstep.rows.splits import Fold
 from lockstep.spec import AtPrecision, AtRecall, Evaluate, Maximise, Task, Train
-from lockstep.splits import Fold
+from lockstep.statistics.metrics import METRICS
 
 Floats = npt.NDArray[np.float64]
 

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
-from lockstep.columns import table_of, to_moments
 from lockstep.errors import InputError, nearest
-from lockstep.roles import declared
+from lockstep.rows.columns import table_of, to_moments
+from lockstep.rows.roles import declared
 from lockstep.spec import FLOAT32_EXACT, Column, Contract, Target
 
 if TYPE_CHECKING:

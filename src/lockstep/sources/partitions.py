@@ -12,8 +12,8 @@ from pathlib import Path
 from typing import Any, Literal
 
 from lockstep.errors import InputError
+from lockstep.rows.tables import md5_of
 from lockstep.spec import Ingest
-from lockstep.tables import md5_of
 
 MANIFEST = "manifest.json"
 UNPLACED = "unplaced"

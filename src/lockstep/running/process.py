@@ -20,11 +20,11 @@ from typing import Any
 
 import yaml
 
-from lockstep import lock, repository, versions
 from lockstep.errors import InputError, exit_code
-from lockstep.guardian import Guardian
+from lockstep.running import lock, repository, versions
+from lockstep.running.guardian import Guardian
+from lockstep.running.stage import Run, Stage
 from lockstep.spec import Spec, read_spec
-from lockstep.stage import Run, Stage
 
 STOPPED = 128 + signal.SIGTERM
 

@@ -9,8 +9,9 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import IO, Any, cast
 
-from lockstep import readers, tables
 from lockstep.errors import InputError, OutsideError
+from lockstep.rows import tables
+from lockstep.sources import readers
 
 WILDCARDS = "*?["
 HASHES = ("ETag", "etag", "md5Hash", "content_md5", "sha256")

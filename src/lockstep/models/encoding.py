@@ -13,7 +13,7 @@ from typing import Any, Literal
 import numpy as np
 import numpy.typing as npt
 
-from lockstep.roles import feature_columns
+from lockstep.rows.roles import feature_columns
 from lockstep.spec import Contract
 
 Columns = Mapping[str, npt.NDArray[Any]]

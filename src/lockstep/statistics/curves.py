@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
-from lockstep.metrics import Floats, Ints, finite
+from lockstep.statistics.metrics import Floats, Ints, finite
 
 Rows = list[dict[str, float]]
 

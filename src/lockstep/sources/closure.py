@@ -9,10 +9,18 @@ import sys
 from collections.abc import Iterable
 from pathlib import Path
 
-from lockstep import imports
-from lockstep import versions as locked
+from lockstep.running import versions as locked
+from lockstep.sources import imports
 
-MACHINERY = ("columns", "filesource", "partitions", "places", "readers", "sources", "tables")
+MACHINERY = (
+    "rows/columns",
+    "rows/tables",
+    "sources/filesource",
+    "sources/kinds",
+    "sources/partitions",
+    "sources/places",
+    "sources/readers",
+)
 """Modules of ours whose code decides the bytes of a partition."""
 
 
@@ -26,7 +34,7 @@ def code_hash(module: str, root: Path) -> str:
 
 def machinery() -> str:
     """Hex hash of what stands between any source and its partitions: our code for it, and the libraries it uses."""
-    return _hash([Path(__file__).parent / f"{name}.py" for name in MACHINERY], {"numpy", "pandas", "pyarrow"})
+    return _hash([Path(__file__).parents[1] / f"{name}.py" for name in MACHINERY], {"numpy", "pandas", "pyarrow"})
 
 
 def _hash(files: Iterable[Path], distributions: Iterable[str]) -> str:

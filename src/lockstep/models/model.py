@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from lockstep.encoding import Columns, Encoding, Feature, Style
 from lockstep.errors import InputError
+from lockstep.models.encoding import Columns, Encoding, Feature, Style
 from lockstep.spec import Contract, Task
 
 if TYPE_CHECKING:

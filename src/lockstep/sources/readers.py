@@ -16,9 +16,9 @@ import zlib
 from collections.abc import Callable, Iterator, Mapping
 from typing import IO, TYPE_CHECKING, Any, NoReturn, cast
 
-from lockstep.columns import array_of, plain, refuse_twins
 from lockstep.errors import InputError
-from lockstep.tables import ROW_GROUP
+from lockstep.rows.columns import array_of, plain, refuse_twins
+from lockstep.rows.tables import ROW_GROUP
 
 if TYPE_CHECKING:
     import pyarrow as pa

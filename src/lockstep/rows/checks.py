@@ -10,9 +10,9 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from lockstep.contract import to_columns
 from lockstep.errors import Refused
-from lockstep.roles import feature_columns
+from lockstep.rows.contract import to_columns
+from lockstep.rows.roles import feature_columns
 from lockstep.spec import Contract
 
 LEAK_WARNING, LEAK_REFUSAL = 0.85, 0.995

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 import numpy.typing as npt
 
-from lockstep.metrics import BINS, METRICS, Floats, Ints, Metric, Scored, finite
+from lockstep.statistics.metrics import BINS, METRICS, Floats, Ints, Metric, Scored, finite
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence

@@ -8,8 +8,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import IO, TYPE_CHECKING, Self
 
-from lockstep.columns import table_of
 from lockstep.errors import InputError
+from lockstep.rows.columns import table_of
 
 if TYPE_CHECKING:
     import pandas as pd

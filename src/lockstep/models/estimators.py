@@ -6,8 +6,8 @@ import importlib
 import inspect
 from typing import Any
 
-from lockstep.encoding import Encoding, Slot, Style
 from lockstep.errors import InputError
+from lockstep.models.encoding import Encoding, Slot, Style
 from lockstep.spec import Task, Train
 
 READS_MISSING = ("HistGradientBoosting", "LGBM", "XGB")

@@ -11,13 +11,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
-from lockstep import splits
-from lockstep.checks import SAMPLE, Evidence, findings
-from lockstep.contract import admit, outcomes
 from lockstep.errors import InputError
-from lockstep.roles import declared
+from lockstep.rows import splits
+from lockstep.rows.checks import SAMPLE, Evidence, findings
+from lockstep.rows.contract import admit, outcomes
+from lockstep.rows.roles import declared
+from lockstep.rows.tables import read_table
 from lockstep.spec import Contract, Spec
-from lockstep.tables import read_table
 
 if TYPE_CHECKING:
     import pyarrow as pa

@@ -7,12 +7,12 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from lockstep import estimators
-from lockstep.encoding import Matrix
 from lockstep.errors import InputError, Refused
-from lockstep.metrics import METRICS
-from lockstep.model import Calibration, Model
+from lockstep.models import estimators
+from lockstep.models.encoding import Matrix
+from lockstep.models.model import Calibration, Model
 from lockstep.spec import Task
+from lockstep.statistics.metrics import METRICS
 
 Floats = npt.NDArray[np.float64]
 

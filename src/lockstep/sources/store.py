@@ -9,9 +9,10 @@ from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
-from lockstep import partitions, tables
 from lockstep.errors import InputError
-from lockstep.partitions import Manifest, Partition, Wanted
+from lockstep.rows import tables
+from lockstep.sources import partitions
+from lockstep.sources.partitions import Manifest, Partition, Wanted
 
 if TYPE_CHECKING:
     import pyarrow as pa

@@ -9,12 +9,13 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from lockstep import estimators, export, splits, training
-from lockstep.contract import to_columns, to_target
-from lockstep.encoding import Encoding, learn
 from lockstep.errors import InputError
-from lockstep.model import Learned, Model, open_graph
-from lockstep.prepared import KEY
+from lockstep.models import estimators, export, training
+from lockstep.models.encoding import Encoding, learn
+from lockstep.models.model import Learned, Model, open_graph
+from lockstep.rows import splits
+from lockstep.rows.contract import to_columns, to_target
+from lockstep.rows.prepared import KEY
 from lockstep.spec import Category, Spec
 
 

@@ -1,0 +1,1 @@
+"""Models: from typed rows to a matrix, an estimator, a graph and its predictions."""

@@ -1,0 +1,1 @@
+"""Where rows come from: functions and files, cut into partitions."""

@@ -1,0 +1,1 @@
+"""What the words about a model mean. Only numpy and scipy."""
