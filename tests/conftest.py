@@ -36,7 +36,9 @@ def _own_world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
         for name in [*os.environ]:
             if name.startswith(("DVC_", "GIT_", "LOCKSTEP_PROJECT")) and name not in ("GIT_SSL_CAINFO",):
                 patch.delenv(name)
-        patch.delenv("PYTHONDONTWRITEBYTECODE", raising=False)
+        # `make test` runs us: a make that a test starts must not take itself for a part of that one.
+        for name in ("PYTHONDONTWRITEBYTECODE", "MAKEFLAGS", "MAKELEVEL", "MFLAGS", "MAKE_TERMOUT", "MAKE_TERMERR"):
+            patch.delenv(name, raising=False)
         patch.setenv("PATH", f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}")
         patch.setenv("PYTHONPATH", str(ROOT / "src"))
         for name in ("DVC_SITE_CACHE_DIR", "DVC_GLOBAL_CONFIG_DIR", "DVC_SYSTEM_CONFIG_DIR"):
