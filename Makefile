@@ -1,7 +1,11 @@
 # Every target sets up what it needs. The second time there is nothing to set up.
-# PYTHON=python3.12 make …  chooses the interpreter (3.11 to 3.13) of a new .venv.
+# A new .venv takes the Python that versions.toml names, where it is installed; PYTHON=python3.12 make … takes another
+# (3.11 to 3.13), and `lockstep check --fix` then records it.
 
-PYTHON ?= python3
+LOCKED := python$(shell sed -n 's/^python = "\(.*\)"/\1/p' versions.toml 2>/dev/null)
+ifndef PYTHON
+PYTHON := $(shell $(LOCKED) -c 0 2>/dev/null && echo $(LOCKED) || echo python3)
+endif
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help

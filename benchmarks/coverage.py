@@ -25,10 +25,9 @@ for variable in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
 
 import numpy as np  # noqa: E402
 
+from lockstep.statistics.blocks import Blocks, blocks_of  # noqa: E402
 from lockstep.statistics.intervals import (  # noqa: E402
-    Blocks,
     Interval,
-    blocks_of,
     own_intervals,
     p_value,
     paired_interval,

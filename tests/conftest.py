@@ -130,7 +130,7 @@ contract:
   columns:
     id: {type: integer, feature: false}
     when: {type: datetime, parts: [hour]}
-    size: {type: number}
+    weight: {type: number}
 split: {by: time, holdout: 1 month}
 train:
   estimator: sklearn.linear_model.LogisticRegression

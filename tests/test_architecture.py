@@ -15,7 +15,9 @@ EDGE = {"lockstep.cli", "lockstep.upkeep", "lockstep.running.process"}
 """They start things. Nothing is built on them, except that a stage's module runs itself through `process`."""
 
 STATISTICS = {
+    "lockstep.statistics.totals",
     "lockstep.statistics.metrics",
+    "lockstep.statistics.blocks",
     "lockstep.statistics.intervals",
     "lockstep.statistics.slices",
     "lockstep.statistics.curves",

@@ -169,3 +169,13 @@ def test_a_window_without_rows_leaves_what_was_fetched_before(project: Project) 
     write_spec(project.root, {"ingest.from": "2031-01-01", "ingest.until": "2032-01-01"})
     refuses(project, "ingest", "the window is empty")
     assert {path.name: path.read_bytes() for path in raw.iterdir()} == before
+
+
+def test_a_column_that_one_month_s_file_forgot_is_named_with_the_month(project: Project) -> None:
+    table = customers()
+    folder = project.root / "data" / "customers"
+    (folder / "all.csv").unlink()
+    for month, rows in table.groupby(table["joined"].str[:7]):
+        rows.drop(columns="plan" if month == "2024-02" else []).to_csv(folder / f"{month}.csv", index=False)
+    count = (table["joined"].str[:7] == "2024-02").sum()
+    refuses(project, "prepare", f"2024-02: column `plan` holds no value in any of its {count} rows, though")

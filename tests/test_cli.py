@@ -105,3 +105,20 @@ def test_outputs_are_compared_with_the_lock_when_asked(toy: Project) -> None:
     result = lockstep(toy, "check", "--outputs")
     assert result.returncode == 1
     assert "model/model.txt (3 bytes) is not the file" in result.stderr
+
+
+def test_what_fix_cannot_mend_is_not_said_to_be_mended_by_it(toy: Project) -> None:
+    assert lockstep(toy, "check", "--fix").returncode == 0
+    toy.edit("requirements/pipeline.txt", "scikit-learn==", "scikit-unlearn==")
+    assert lockstep(toy, "check", "--fix").returncode == 1
+    result = lockstep(toy, "check")
+    assert "does not lock" in result.stderr
+    assert "rewrites what is generated" not in result.stderr
+
+
+def test_a_syntax_error_in_the_users_source_is_one_sentence(toy: Project) -> None:
+    toy.edit("src/toy/source.py", "def load(start, end):", "def load(start, end:")
+    result = lockstep(toy, "check")
+    assert result.returncode == 1
+    assert "src/toy/source.py:1: " in result.stderr
+    assert "Traceback" not in result.stderr

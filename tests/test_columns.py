@@ -27,6 +27,9 @@ def test_times_with_a_zone_become_utc_without_zone() -> None:
         ([1, 2.5, np.float32(0.5)], pa.float64(), [1.0, 2.5, 0.5]),
         ([Decimal("1.5"), float("nan")], pa.float64(), [1.5, None]),
         ([1, "b", True, 0.5, pd.NaT], pa.string(), ["1", "b", "true", "0.5", None]),
+        ([2**53, 0.5], pa.float64(), [2.0**53, 0.5]),
+        ([2**53 + 1, 2**53, 0.5], pa.string(), [str(2**53 + 1), str(2**53), "0.5"]),
+        ([Decimal(2**53 + 1), Decimal("0.5")], pa.string(), [str(2**53 + 1), "0.5"]),
         ([True, 1], pa.string(), ["true", "1"]),
         ([2**70, 1], pa.string(), [str(2**70), "1"]),
         (
@@ -93,3 +96,18 @@ def test_times_are_read_from_iso_text_and_from_nothing_else() -> None:
     found = columns.to_moments(pa.chunked_array([pa.array(texts)])).to_pylist()
     assert found[:3] == [datetime(2013, 1, 31), datetime(2013, 1, 31, 6), datetime(2013, 1, 31, 4, 0, 0, 500_000)]
     assert found[3:] == [None] * 6
+
+
+def test_numbers_widen_where_no_whole_number_is_lost_and_become_text_where_one_is() -> None:
+    assert columns.unified([pa.int64(), pa.float64()]) == pa.float64()
+    assert columns.unified([pa.int64(), pa.float64()], wide=True) == pa.string()
+    assert columns.unified([pa.int32(), pa.int64()], wide=True) == pa.int64()
+    assert columns.is_wide(pa.chunked_array([[2**53, -(2**53) - 1]]))
+    assert not columns.is_wide(pa.chunked_array([[2**53, None]]))
+
+
+@pytest.mark.parametrize("kind", [pa.uint64(), pa.decimal128(20)])
+def test_whole_numbers_of_wider_types_are_not_rounded(kind: pa.DataType) -> None:
+    for largest, stored in ((2**53 + 1, 2**53 + 1), (2**63, str(2**63))):
+        table = pa.table({"id": pa.array([Decimal(largest) if kind != pa.uint64() else largest], kind)})
+        assert columns.plain(table, "here").column("id").to_pylist() == [stored]

@@ -134,3 +134,15 @@ def test_what_a_stage_imports_reruns_it_and_what_it_does_not_import_reruns_nothi
     toy.edit("src/toy/helper.py", "good morning", "hello")
     toy.edit("params.yaml", "seed: 1", "seed: 2")
     assert stale(toy) == {"two"}
+
+
+def test_a_folder_of_code_that_is_not_needed_whole_is_complained_about_and_data_is_not(toy: Project) -> None:
+    for name in ("src/toy/deep/a.py", "src/mine/__init__.py", "src/mine/b.py", "assets/words.txt", "assets/make.py"):
+        (toy.root / name).parent.mkdir(parents=True, exist_ok=True)
+        (toy.root / name).write_text("# something\n")
+    added = ("src/toy/deep", "src/mine", "src", "assets")
+    toy.edit("dvc.yaml", "    deps:\n", "    deps:\n" + "".join(f"      - {name}\n" for name in added))
+    assert any("has src/toy/deep, src/mine, src, which the stage does not use" in found for found in differences(toy))
+    fix(toy)
+    assert "- assets\n" in toy.read("dvc.yaml")
+    assert "- src/mine\n" not in toy.read("dvc.yaml")

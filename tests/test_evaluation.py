@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -40,6 +41,7 @@ def test_metrics_baselines_slices_and_curves_are_strict_json(task: str) -> None:
     primary = metrics["metrics"][spec.evaluate.primary]
     assert primary["low"] < primary["value"] < primary["high"]
     assert metrics["data"]["blocks"] >= 10
+    assert metrics["data"]["block"] == "week"
     assert set(found.documents["slices"]["city"]["slices"]) == {"Bonn", "Kiel", "Ulm"}
     assert found.documents["calibration"]
 
@@ -100,11 +102,64 @@ def test_the_card_says_what_it_answers_how_well_and_lists_every_column() -> None
     assert "ROC AUC" in card.headline(spec, found)
 
 
-def test_a_hostile_label_cannot_break_the_card() -> None:
+HARMFUL = ("<script>", "@everyone", "http://", "x" * 61)
+HOSTILE = ["|<script>@everyone\n#", "`code` http://evil.example", "x" * 10_000]
+
+
+@pytest.mark.parametrize("hostile", HOSTILE)
+def test_a_hostile_label_cannot_break_the_card(hostile: str) -> None:
     table = a_table(3000)
-    table.loc[table["city"] == "Ulm", "city"] = "|<script>@everyone\n#"
+    table.loc[table["city"] == "Ulm", "city"] = hostile
     spec, found, _, record = evaluated(table=table)
     text = card.render(spec, found, record)
-    assert "<script>" not in text
-    assert "@everyone" not in text
-    assert all(line.count("|") - line.count("\\|") == 5 for line in text.splitlines() if "everyone" in line)
+    assert not [part for part in HARMFUL if part in text]
+    rows = text.partition("### By city")[2].partition("##")[0].strip().splitlines()
+    assert [line.count("|") - line.count("\\|") for line in rows] == [5] * 5
+
+
+def test_a_hostile_name_or_positive_cannot_break_the_card() -> None:
+    contract = a_spec().model_dump(mode="json", exclude_none=True)["contract"]
+    contract["columns"]["a`b|c"] = {"type": "category", "missing": "allowed"}
+    contract["target"]["positive"] = "<b>|yes"
+    table = a_table(3000).assign(**{"a`b|c": "same"})
+    table["left"] = table["left"].replace("yes", "<b>|yes")
+    spec, found, _, record = evaluated(table=table, contract=contract, evaluate={"slices": ["a`b|c"]})
+    text = card.render(spec, found, record)
+    assert "<b>" not in text
+    assert "### By a\\`b\\|c" in text
+    assert "| <code>a\\`b\\|c</code> |" in text
+
+
+def test_labels_and_classes_that_training_never_saw_are_counted() -> None:
+    table = a_table(3000)
+    late = table["since"] >= pd.Timestamp("2024-04-01")
+    table.loc[late & (table["visits"] > 8), "plan"] = "platinum"
+    table.loc[late & (table["city"] == "Ulm"), "city"] = "Berlin"
+    spec, found, holdout, record = evaluated("multiclass", table)
+    data = found.documents["metrics"]["data"]
+    assert data["unknown"]["city"] == pytest.approx((holdout["city"] == "Berlin").mean(), rel=1e-3)
+    assert data["unknown"]["device"] == 0
+    assert data["unseen_class"] == (holdout["plan"] == "platinum").sum() > 0
+    text = card.render(spec, found, record)
+    assert (
+        f"- {100 * data['unknown']['city']:.2g} % of the holdout's `city` are labels that training never saw." in text
+    )
+    assert "`device` are labels" not in text
+    assert f"- {data['unseen_class']} rows of the holdout are of a class that training never saw" in text
+
+
+def test_rows_that_are_blocks_by_themselves_are_not_counted_twice() -> None:
+    by_key = {"by": "key", "holdout": 0.4}
+    timeless = a_spec().model_dump(mode="json", exclude_none=True)["contract"] | {"time": None}
+    spec, found, _, record = evaluated(split=by_key, contract=timeless, ingest={"from": None, "until": None})
+    rows = found.summary["rows"]["holdout"]
+    assert f"on {rows:,} held-out rows; the linear baseline" in card.headline(spec, found)
+    assert "Intervals are 95 %: they speak" in card.render(spec, found, record)
+    assert found.documents["metrics"]["data"]["block"] == "row"
+    assert found.documents["metrics"]["data"]["blocks"] == rows
+
+
+def test_a_threshold_of_zero_is_not_taken_for_none() -> None:
+    _, found, _, _ = evaluated()
+    assert replace(found.model.learned, threshold=0.0).cut == 0.0
+    assert replace(found.model.learned, threshold=None).cut == 0.5

@@ -177,6 +177,21 @@ def test_an_empty_month_is_counted_and_an_empty_window_refused(
         run(repository, **window("2015-01-01", "2015-03-01"))
 
 
+def test_a_month_without_rows_is_asked_for_again_for_they_may_have_come_since(repository: Path) -> None:
+    run(repository, **window("2013-12-01", "2014-03-01"))
+    assert calls(repository) == ["2013-12", "2014-01", "2014-02"]
+    run(repository, **window("2013-12-01", "2014-03-01"))
+    assert calls(repository) == ["2014-01", "2014-02"]
+
+
+def test_a_partition_whose_file_was_removed_is_fetched_again_and_no_other(repository: Path) -> None:
+    run(repository, **window("2013-01-01", "2013-04-01"))
+    calls(repository)
+    (repository / "data/raw/2013-02.parquet").unlink()
+    run(repository, **window("2013-01-01", "2013-04-01"))
+    assert calls(repository) == ["2013-02"]
+
+
 def test_an_ingest_that_failed_half_way_is_taken_up_where_it_stopped(repository: Path) -> None:
     failing = SOURCE.replace(
         "    rows = ROWS\n", "    rows = ROWS\n    if start.month == 3 and FAIL: raise OSError('line')\n"
@@ -280,7 +295,9 @@ def test_rows_without_a_readable_time_are_kept_apart(repository: Path, capsys: p
     manifest = run(repository, files="a.csv", **window("2013-01-01", "2013-03-01"))
     assert [(part.name, part.rows) for part in manifest.partitions] == [("2013-01", 1), ("2013-02", 1), ("unplaced", 2)]
     assert read_frame(repository / "data/raw/unplaced.parquet")["value"].tolist() == ["2", "3"]
-    assert "2 rows without a readable time" in capsys.readouterr().err
+    said = capsys.readouterr().err
+    assert "2 rows without a readable time" in said
+    assert "; 1 rows outside the window" in said
 
 
 def test_files_without_window_are_cut_where_their_rows_are(repository: Path) -> None:

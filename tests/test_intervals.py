@@ -16,10 +16,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
 
+from lockstep.statistics.blocks import Blocks, blocks_of
 from lockstep.statistics.intervals import (
-    Blocks,
     Interval,
-    blocks_of,
     own_interval,
     own_intervals,
     p_value,
@@ -52,10 +51,11 @@ def test_the_interval_is_the_estimate_and_t_times_the_bootstrap_error() -> None:
     drawn = np.random.default_rng(2).integers(0, 91, (4000, 91))
     samples = values[drawn].sum(axis=1) / counts[drawn].sum(axis=1)
     blocks = blocks_of(len(y), groups=day)
+    worth = counts.sum() ** 2 / (counts**2).sum()
     interval = own_interval("brier", y, p, blocks)
-    assert interval.error == pytest.approx(samples.std() * math.sqrt(91 / 90), rel=0.06)
-    assert interval.high - interval.value == pytest.approx(stats.t.ppf(0.975, 90) * interval.error)
-    assert interval.value - interval.low == pytest.approx(stats.t.ppf(0.975, 90) * interval.error)
+    assert interval.error == pytest.approx(samples.std() * math.sqrt(worth / (worth - 1)), rel=0.06)
+    assert interval.high - interval.value == pytest.approx(stats.t.ppf(0.975, worth - 1) * interval.error)
+    assert interval.value - interval.low == pytest.approx(stats.t.ppf(0.975, worth - 1) * interval.error)
     assert interval.value == METRICS["brier"](y, p)
 
 
@@ -73,13 +73,28 @@ def test_our_t_quantile_is_scipys(degrees: int) -> None:
 
 
 def test_the_p_value_agrees_with_the_interval() -> None:
-    interval = Interval(value=2.0, low=-1.0, high=3.0, blocks=10, kind="day", error=1.0)
+    interval = Interval(value=2.0, low=-1.0, high=3.0, blocks=10, kind="day", error=1.0, degrees=9)
     assert p_value(interval) == pytest.approx(2 * stats.t.sf(2.0, 9))
-    on_the_edge = Interval(value=t_quantile(0.975, 9), blocks=10, kind="day", error=1.0)
+    on_the_edge = Interval(value=t_quantile(0.975, 9), blocks=10, kind="day", error=1.0, degrees=9)
     assert p_value(on_the_edge) == pytest.approx(0.05)
-    assert p_value(Interval(value=0.0, blocks=10, kind="day", error=0.0)) == 1.0
-    assert p_value(Interval(value=0.1, blocks=10, kind="day", error=0.0)) == 0.0
+    assert p_value(Interval(value=0.0, blocks=10, kind="day", error=0.0, degrees=9)) == 1.0
+    assert p_value(Interval(value=0.1, blocks=10, kind="day", error=0.0, degrees=9)) == 0.0
     assert p_value(Interval(value=0.1, blocks=3, kind="day", note="too few to say")) is None
+
+
+def test_groups_are_worth_their_number_when_equal_and_less_when_a_few_hold_most_rows() -> None:
+    equal, skewed = np.repeat(np.arange(20), 50), np.repeat(np.arange(20), [1000] + [10] * 19)
+    assert blocks_of(1000, groups=equal).worth == pytest.approx(20)
+    assert blocks_of(1190, groups=skewed).worth == pytest.approx(1190**2 / (1000**2 + 19 * 100))
+    assert blocks_of(1190, groups=skewed).count == 20
+
+
+def test_one_group_with_nearly_all_rows_is_too_few_to_say() -> None:
+    groups = np.repeat(np.arange(20), [1000] + [10] * 19)
+    y = np.random.default_rng(0).normal(size=1190)
+    interval = own_interval("mae", y, np.zeros(1190), blocks_of(1190, groups=groups))
+    assert interval.low is None
+    assert interval.note == "too few to say: one group holds nearly all rows"
 
 
 def test_days_that_move_together_make_a_wider_interval_than_rows_do() -> None:
@@ -279,9 +294,9 @@ def test_numbers_are_rounded_to_two_digits_of_the_half_width(value: float, half:
     assert (short.value, short.low, short.high) == pytest.approx(expected)
 
 
-def test_without_an_interval_four_digits_stay() -> None:
-    assert rounded(Interval(value=0.123456, blocks=3, kind="day", note="too few")).value == 0.1235
-    assert str(Interval(value=0.123456, blocks=3, kind="day", note="too few")) == "0.1235 (too few)"
+def test_without_an_interval_three_digits_stay() -> None:
+    assert rounded(Interval(value=0.123456, blocks=3, kind="day", note="too few")).value == 0.123
+    assert str(Interval(value=0.123456, blocks=3, kind="day", note="too few")) == "0.123 (too few)"
 
 
 @settings(deadline=None, max_examples=200)
@@ -296,7 +311,8 @@ def test_a_rounded_interval_is_always_json(value: float, half: float) -> None:
 PROGRAM = """
 import sys, numpy as np
 sys.path.insert(0, sys.argv[1])
-from lockstep.statistics.intervals import blocks_of, own_intervals
+from lockstep.statistics.blocks import blocks_of
+from lockstep.statistics.intervals import own_intervals
 random = np.random.default_rng(1)
 p = random.random(3000)
 y = (random.random(3000) < p).astype(float)

@@ -10,7 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn import metrics as sk
 
-from lockstep.statistics.metrics import METRICS, Scored, metrics_for
+from lockstep.statistics.metrics import METRICS, metrics_for
+from lockstep.statistics.totals import Scored
 
 SKLEARN = {
     "roc_auc": lambda y, p, t: sk.roc_auc_score(y, p),

@@ -37,6 +37,9 @@ def said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
     return said
 
 
+PRIVATE = {"contract.columns.balance": {"type": "number", "missing": "allowed", "private": True}}
+
+
 def only(estimator: str, **params: Any) -> dict[str, Any]:
     return {"train.estimator": estimator, "train.params": params}
 
@@ -78,6 +81,32 @@ def only(estimator: str, **params: Any) -> dict[str, Any]:
         (only("lightgbm.LGBMClassifier", num_leafs=7), "Did you mean `num_leaves`?"),
         (only("xgboost.XGBClassifier", max_bins=7), "Did you mean `max_bin`?"),
         (only("sklearn.linear_model.LogisticRegression", c=1.0), "LogisticRegression has no parameter `c`."),
+        ({"train.params.early_stopping": "auto"}, "params.yaml:35: train.params.early_stopping: "),
+        ({"train.params.early_stopping": "auto"}, "makes HistGradientBoostingClassifier hold out shuffled rows."),
+        (
+            only("sklearn.ensemble.GradientBoostingClassifier", n_iter_no_change=5),
+            "train.params.n_iter_no_change: n_iter_no_change = 5 makes GradientBoostingClassifier hold out shuffled",
+        ),
+        (only("sklearn.neural_network.MLPClassifier", early_stopping=True), "hold out shuffled rows."),
+        (
+            {"train.search": {"params": {"early_stopping": [False, "auto"]}}},
+            "train.search.params.early_stopping: early_stopping = 'auto' makes",
+        ),
+        (only("xgboost.XGBClassifier", early_stopping_rounds=5), "asks for a validation set, which is not there."),
+        (only("lightgbm.LGBMClassifier", early_stopping_round=5), "asks for a validation set, which is not there."),
+        (
+            only("sklearn.linear_model.LogisticRegressionCV"),
+            "LogisticRegressionCV validates on folds of its own, which ignore time and groups. Name the plain",
+        ),
+        (REGRESSION | only("sklearn.linear_model.RidgeCV"), "RidgeCV validates on folds of its own"),
+        (only("sklearn.calibration.CalibratedClassifierCV"), "with `train.search` or `train.calibrate`."),
+        (only("sklearn.ensemble.StackingClassifier"), "StackingClassifier validates on folds of its own"),
+        (only("sklearn.svm.SVC"), "SVC gives probabilities only with `probability: true`. Add it to `train.params`"),
+        (only("sklearn.linear_model.SGDClassifier"), "only with `loss: log_loss` or `loss: modified_huber`."),
+        (
+            PRIVATE | only("sklearn.neighbors.KNeighborsClassifier"),
+            'train.estimator: "sklearn.neighbors.KNeighborsClassifier" keeps training rows in its graph, and with them',
+        ),
     ],
 )
 def test_an_estimator_that_does_not_fit_is_named(overrides: dict[str, Any], sentence: str, said: Any) -> None:
@@ -92,6 +121,11 @@ def test_an_estimator_that_does_not_fit_is_named(overrides: dict[str, Any], sent
         only("sklearn.neighbors.KNeighborsClassifier"),
         only("sklearn.neural_network.MLPClassifier"),
         only("sklearn.naive_bayes.GaussianNB"),
+        only("sklearn.svm.SVC", probability=True),
+        only("sklearn.linear_model.SGDClassifier", loss="log_loss"),
+        only("sklearn.linear_model.SGDClassifier") | {"train.search": {"params": {"loss": ["log_loss", "hinge"]}}},
+        {"train.params.early_stopping": True, "train.params.n_iter_no_change": 5},
+        PRIVATE | only("sklearn.linear_model.LogisticRegression"),
         only("lightgbm.LGBMClassifier", num_leaves=7, pos_subsample=0.5, colsample_bynode=0.5),
         only("xgboost.XGBClassifier", max_depth=3, eta=0.3),
         MULTICLASS | only("xgboost.XGBRFClassifier"),
@@ -103,7 +137,25 @@ def test_estimators_of_three_libraries_pass(overrides: dict[str, Any], said: Any
     assert said(overrides) == ""
 
 
+def test_what_the_conversion_needs_must_be_installed(said: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    find = Modules.spec
+
+    def without_onnxmltools(self: Modules, module: str) -> Any:
+        if module == "onnxmltools":
+            raise NotFound("", module, [])
+        return find(self, module)
+
+    monkeypatch.setattr(Modules, "spec", without_onnxmltools)
+    assert "models of lightgbm become ONNX through `onnxmltools`, which is not installed." in said(
+        only("lightgbm.LGBMClassifier")
+    )
+    assert said(only("sklearn.naive_bayes.GaussianNB")) == ""
+
+
 OWN = """
+from sklearn.neighbors import KNeighborsClassifier
+
+class Near(KNeighborsClassifier): ...
 from sklearn.ensemble import HistGradientBoostingClassifier as Base
 import sklearn.base as sk
 
@@ -129,6 +181,7 @@ def test_own_estimators_are_read_with_their_bases(said: Any) -> None:
     assert said(only("shop.Bare", depth=3), OWN) == ""
     assert "Mine has no parameter `dept`. Allowed: categorical_features" in said(only("shop.Mine", dept=3), OWN)
     assert "Bare has no parameter `deep`." in said(only("shop.Bare", deep=3), OWN)
+    assert "keeps training rows in its graph" in said(PRIVATE | only("shop.Near"), OWN)
     assert '"shop.Mixed" is a regressor' in said(only("shop.Mixed"), OWN)
 
 

@@ -11,7 +11,8 @@ from pathlib import Path
 import pytest
 
 from conftest import Project, require, wait_for
-from lockstep.running import lock, process, versions
+from lockstep.errors import InputError
+from lockstep.running import listing, lock, process, versions
 
 RIGHT = "toy says hello\n"
 
@@ -261,3 +262,66 @@ def test_a_stage_starts_without_importing_anything_slow(toy: Project) -> None:
     code = "import runpy, sys\ntry: runpy.run_module('toy.stages.one', run_name='__main__')\nexcept SystemExit: pass\n"
     result = toy.run("python", "-c", code + "print({'numpy', 'pandas', 'grimp', 'rich', 'dvc'} & set(sys.modules))")
     assert (result.stdout, result.stderr) == ("set()\n", "")
+
+
+def test_a_stage_refuses_to_write_what_dvc_would_not_notice_to_be_stale(toy: Project) -> None:
+    (toy.root / "src/toy/more.py").write_text("WORD = 'hi'\n")
+    toy.edit("src/toy/helper.py", 'WORD = "hello"', "from toy.more import WORD")
+    result = toy.run("dvc", "repro")
+    assert result.returncode != 0
+    assert "stage one uses src/toy/more.py, which dvc.yaml does not list for it" in result.stderr
+    assert "`lockstep check --fix`" in result.stderr
+    assert not (toy.root / "data/word.txt").exists()
+    assert not leftovers(toy)
+    toy.edit("dvc.yaml", "      - src/toy/helper.py\n", "      - src/toy/helper.py\n      - src/toy/more.py\n")
+    toy.repro()
+    assert toy.read("data/word.txt") == "toy says hi\n"
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "unlisted"),
+    [
+        ("      - data/word.txt\n", "", "data/word.txt"),
+        ("      - train.seed\n", "", "params.yaml: train.seed"),
+    ],
+)
+def test_a_stage_refuses_to_run_without_its_inputs_and_params_listed(
+    toy: Project, old: str, new: str, unlisted: str
+) -> None:
+    toy.edit("dvc.yaml", old, new)
+    result = toy.run("python", "-m", "toy.stages.two")
+    assert result.returncode == 1
+    assert f"stage two uses {unlisted}, which dvc.yaml does not list" in result.stderr
+
+
+def test_a_param_that_was_added_is_noticed_by_a_bare_repro(toy: Project) -> None:
+    toy.edit("params.yaml", "  seed: 1", "  seed: 1\n  calibrate: sigmoid")
+    result = toy.run("dvc", "repro")
+    assert result.returncode != 0
+    assert "stage two uses params.yaml: train.calibrate" in result.stderr
+
+
+def test_a_folder_or_a_section_covers_what_is_in_it() -> None:
+    listed = {"deps": ["./src/", {"data/x": {"cache": False}}], "params": ["train", {"params.yaml": ["split.by"]}]}
+    listing.check_inputs("one", listed, ["src/a.py", "data/x"])
+    listing.check_params("one", listed, ["train.seed", "split.by"], {"train": {"seed": 1}, "split": {"by": "key"}})
+    listing.check_params("one", {"params": [{"params.yaml": None}]}, ["train"], {"train": {}})
+    with pytest.raises(InputError, match="params.yaml: split,"):
+        listing.check_params("one", listed, ["split"], {"split": {"by": "key"}})
+    with pytest.raises(InputError, match="uses srcs/a.py"):
+        listing.check_inputs("one", listed, ["srcs/a.py"])
+
+
+def test_dvc_s_cache_of_runs_forgets_keys_named_size(tmp_path: Path) -> None:
+    project = Project(tmp_path, {})
+    assert project.run("git", "init", "--quiet").returncode == 0
+    assert project.run("dvc", "init", "--quiet").returncode == 0
+    (tmp_path / "in").write_text("in\n")
+    (tmp_path / "dvc.yaml").write_text(
+        "stages:\n  copy:\n    cmd: cp params.yaml out\n    deps: [in]\n    params: [columns]\n    outs: [out]\n"
+    )
+    for name, stale in (("size", True), ("weight", False)):
+        for value in (1, 2):
+            (tmp_path / "params.yaml").write_text(f"columns: {{{name}: {value}}}\n")
+            project.repro()
+        assert ("1" in project.read("out")) is stale, "if DVC has mended it, spec/rules.py need not refuse these names"

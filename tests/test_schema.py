@@ -11,7 +11,8 @@ import yaml
 from jsonschema import Draft7Validator
 
 from lockstep import schema
-from worlds import BY_KEY, DROP, MULTICLASS, REGRESSION, TIMELESS, spec_text
+from lockstep.errors import InputError
+from worlds import BY_KEY, DROP, MULTICLASS, REGRESSION, TIMELESS, a_spec, spec_text
 
 ROOT = Path(__file__).parent.parent
 
@@ -38,9 +39,24 @@ def test_the_example_names_the_schema_and_fits_it() -> None:
 
 
 @pytest.mark.parametrize(
-    "overrides", [{}, REGRESSION, MULTICLASS, BY_KEY, TIMELESS, {"evaluate.threshold": {"recall": 0.5}}]
+    "overrides",
+    [
+        {},
+        REGRESSION,
+        MULTICLASS,
+        BY_KEY,
+        TIMELESS,
+        {"evaluate.threshold": {"recall": 0.5}},
+        {"ingest.source": None, "train.search": None, "train.calibrate": None, "split.gap": None},
+        {"contract.columns.balance": {"type": "number", "missing": "allowed", "available": None, "min": None}},
+        {"contract.columns.plan": {"type": "category", "allowed": None}},
+        {"split.gap": "0 days", "split.holdout": "03 months", "ingest.until": "2024-12-31T23:59:59.5"},
+        {"train.search": {"params": {"l2_regularization": [1, 1.0]}}},
+        {"ingest.files": ["a.csv", "b.csv"]},
+    ],
 )
 def test_what_the_reader_accepts_the_schema_accepts(overrides: dict[str, Any]) -> None:
+    a_spec(overrides)
     assert complaints(overrides) == []
 
 
@@ -59,9 +75,19 @@ def test_what_the_reader_accepts_the_schema_accepts(overrides: dict[str, Any]) -
         MULTICLASS | {"evaluate.primary": "roc_auc"},
         {"evaluate.threshold": {"maximize": "f1"}},
         {"train": DROP},
+        {"evaluate.metrics": ["roc_auc", "roc_auc"]},
+        {"contract.columns.plan": {"type": "category", "allowed": ["free", "free"]}},
+        {"split.holdout": "0 months"},
+        {"ingest.until": "2024-13-01"},
+        {"ingest.until": "2024-12-31T24:00"},
+        {"ingest.source": "shop:load"},
+        {"ingest.files": DROP},
+        {"ingest.files": None},
     ],
 )
 def test_what_the_reader_refuses_in_shape_the_schema_refuses(overrides: dict[str, Any]) -> None:
+    with pytest.raises(InputError):
+        a_spec(overrides)
     assert complaints(overrides)
 
 

@@ -9,7 +9,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from lockstep.statistics.intervals import blocks_of, own_interval
+from lockstep.statistics.blocks import blocks_of
+from lockstep.statistics.intervals import own_interval
 from lockstep.statistics.slices import MISSING, holm, names_of, slices_of
 
 

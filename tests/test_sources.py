@@ -70,7 +70,9 @@ def test_a_module_that_raises_when_imported_is_named_with_its_traceback() -> Non
 
 
 def test_a_module_with_a_syntax_error_is_named_with_its_line() -> None:
-    with pytest.raises(InputError, match=r"(?s)raised SyntaxError.*line 2"):
+    with pytest.raises(
+        InputError, match=r"^ingest\.source: src/own_\w+\.py:2: invalid syntax\. Python cannot read this file"
+    ):
         fetch("def load(:")
 
 
@@ -258,3 +260,27 @@ def test_files_beside_what_the_pipeline_writes_are_refused(files: str) -> None:
 
 def test_a_function_has_no_files_to_watch() -> None:
     assert sources.dependencies(Ingest.model_validate({"source": "a:b"})) == []
+
+
+def test_identifiers_beyond_float_survive_a_fraction_in_another_batch_or_file() -> None:
+    near = [2**53, 2**53 + 1]
+    Path("a.jsonl").write_text("".join(f'{{"id": {number}}}\n' for number in near), encoding="utf-8")
+    Path("b.jsonl").write_text('{"id": 0.5}\n', encoding="utf-8")
+    assert [row["id"] for row in rows(["a.jsonl", "b.jsonl"])] == [str(near[0]), str(near[1]), "0.5"]
+
+
+@pytest.mark.parametrize("files", ["*.csv", "data/*.csv"])
+def test_a_stage_refuses_files_that_dvc_cannot_watch(files: str) -> None:
+    Path("a.csv").write_text("a\n1\n", encoding="utf-8")
+    with pytest.raises(InputError, match="put the files in a folder of their own"):
+        places(files)
+
+
+def test_a_syntax_error_beside_the_source_is_one_sentence() -> None:
+    package = f"own_{uuid.uuid4().hex}"
+    for name, text in (("__init__", ""), ("source", "def load(start, end): ...\n"), ("broken", "def load(:\n")):
+        Path(f"src/{package}/{name}.py").parent.mkdir(parents=True, exist_ok=True)
+        Path(f"src/{package}/{name}.py").write_text(text, encoding="utf-8")
+    ingest = Ingest.model_validate({"source": f"{package}.source:load", **WINDOW})
+    with pytest.raises(InputError, match=rf"^src/{package}/broken\.py:1: invalid syntax. Python cannot read"):
+        sources.source_of(ingest, "when", Manifest(partitions=[]))

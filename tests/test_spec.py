@@ -100,6 +100,8 @@ def test_a_misspelt_key_names_line_key_value_what_is_allowed_and_the_nearest(sai
         ({"ingest.files": 3}, "ingest.files: 3 is not text. Expected: CSV, parquet or JSON-lines files"),
         ({"ingest.files": []}, "ingest.files: this is empty."),
         ({"ingest.partition": "hour"}, 'ingest.partition: "hour" is not allowed. Allowed: day, week, month'),
+        ({"split": DROP}, "1: split: the key is missing. Add it: which rows are held out: by time, key or group."),
+        ({"train.seed": 2**32}, "train.seed: 4294967296 is out of range: it must be below 4294967296."),
         ({"split": 3}, "27: split: 3 is not a section. Write {by: …} with one of time, key, group."),
         ({"split": {"holdout": 0.2}}, "27: split.by: the key is missing. Add it. Allowed: time, key, group."),
         ({"split.by": "tme"}, '28: split.by: "tme" is not allowed. Allowed: time, key, group. Did you mean `time`?'),
@@ -217,7 +219,7 @@ def test_a_rule_between_sections_is_told(overrides: dict[str, Any], sentence: st
         {"split": {"by": "group", "column": "customer", "holdout": 0.2}},
         {"split.holdout": "11 months", "split.gap": "2 weeks"},
         {"contract.columns.plan.allowed": ["1", "01"]},
-        {"train.search": {"params": {"max_depth": [1, None], "early_stopping": [True, 1]}, "trials": 3}},
+        {"train.search": {"params": {"max_depth": [1, None], "warm_start": [True, 1]}, "trials": 3}},
         {"ingest.files": ["a.csv", "s3://bucket/b/"]},
         {"contract.target.positive": "yes"},
         {"contract.target.positive": 1},
@@ -373,3 +375,18 @@ def test_every_key_is_described() -> None:
         assert section.__doc__
         for key, (_, info) in anatomy.fields(section).items():
             assert info.description or key in ("type", "by"), f"{section.__name__}.{key}"
+
+
+@pytest.mark.parametrize(
+    ("overrides", "place"),
+    [
+        ({"contract.columns.size": {"type": "number"}}, "contract.columns.size"),
+        ({"contract.columns.nfiles": {"type": "number"}}, "contract.columns.nfiles"),
+        ({"train.params": {"size": 3}}, "train.params.size"),
+    ],
+)
+def test_a_key_whose_name_dvc_forgets_is_refused(overrides: dict[str, Any], place: str) -> None:
+    with pytest.raises(
+        InputError, match=rf"{place}: DVC forgets keys named `\w+` when .* stale model. Name the column"
+    ):
+        a_spec(overrides)

@@ -139,3 +139,10 @@ def test_rows_too_few_for_the_folds_are_an_error() -> None:
     rows = rows_of([1])
     with pytest.raises(InputError, match=r"1 training rows do not fill 3 folds"):
         splits.folds(rows, splits.key_hashes(rows, ["id"]), a_contract(), a_split(by="key", holdout=0.2), 3)
+
+
+def test_a_gap_that_leaves_nothing_to_fit_is_named() -> None:
+    rows = rows_of(list(range(500)))
+    split = a_split(by="time", holdout="1 month", gap="40 days")
+    with pytest.raises(InputError, match="do not fill 5 folds .*: the gap of 40 days leaves no earlier rows"):
+        splits.folds(rows, splits.key_hashes(rows, ["id"]), a_contract("2 days"), split, 5)

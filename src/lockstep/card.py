@@ -7,7 +7,7 @@ from typing import Any
 
 from lockstep.dictionary import dictionary
 from lockstep.evaluation import Evaluation
-from lockstep.markdown import escape, table
+from lockstep.markdown import code, escape, label, table
 from lockstep.rows.prepared import SIDES
 from lockstep.spec import Spec
 from lockstep.statistics.intervals import Interval
@@ -18,17 +18,23 @@ def headline(spec: Spec, found: Evaluation) -> str:
     """One sentence: the primary metric with its interval, beside the baselines."""
     metric = METRICS[spec.evaluate.primary]
     linear = found.baselines["linear"][metric.id]
-    rows, blocks = found.summary["rows"]["holdout"], found.blocks.weekly()
+    rows = found.summary["rows"]["holdout"]
     return (
-        f"{metric.title} {found.metrics[metric.id]} on {rows:,} held-out rows of "
-        f"{blocks.count} {blocks.kind}s{found.span}; the linear baseline has {_value(linear)}"
+        f"{metric.title} {found.metrics[metric.id]} on {rows:,} held-out rows{_of_blocks(found)}{found.span}; "
+        f"the linear baseline has {_value(linear)}"
     )
+
+
+def _of_blocks(found: Evaluation) -> str:
+    """Of how many blocks rows are; nothing where each row is a block by itself."""
+    blocks = found.blocks.weekly()
+    return "" if blocks.kind == "row" else f" of {blocks.count} {blocks.kind}{'' if blocks.count == 1 else 's'}"
 
 
 def render(spec: Spec, found: Evaluation, record: dict[str, Any]) -> str:
     """The model card: what the model answers, how well, for whom not, and every column it reads."""
     sections = [
-        f"# {spec.project.name}",
+        f"# {escape(spec.project.name)}",
         escape(spec.project.question),
         "## Model",
         _bullets(_about(spec, found, record)),
@@ -38,6 +44,7 @@ def render(spec: Spec, found: Evaluation, record: dict[str, Any]) -> str:
         *_slices(found),
         "## Data",
         _bullets(f"{name}: {found.summary['rows'][name]:,}" for name in ("rows", *SIDES)),
+        *_unseen(found),
         *_quarantine(found),
         *_findings(found),
         "## Columns",
@@ -47,20 +54,20 @@ def render(spec: Spec, found: Evaluation, record: dict[str, Any]) -> str:
 
 
 def _exam(found: Evaluation) -> str:
-    blocks = found.blocks.weekly()
+    over = _of_blocks(found).replace(" of ", ", over ", 1)
     return (
         f"On {found.summary['rows']['holdout']:,} rows of the holdout, which it has not learned from. Intervals are 95 "
-        f"%, over {blocks.count} {blocks.kind}s{found.span}: they speak of rows like these, not of next season."
+        f"%{over}{found.span}: they speak of rows like these, not of next season."
     )
 
 
 def _about(spec: Spec, found: Evaluation, record: dict[str, Any]) -> Iterable[str]:
     learned, parity = found.model.learned, record["parity"]
     target = learned.contract.target
-    positive = f" = {target.positive}" if target.positive is not None else ""
+    positive = f" = {label(_spelt(target.positive))}" if target.positive is not None else ""
     calibrated = ", calibrated on training folds" if learned.calibration else ""
-    yield f"Task: {target.task}, target `{target.column}`{positive}"
-    yield f"Estimator: `{learned.estimator}`, served as an ONNX graph{calibrated}"
+    yield f"Task: {target.task}, target {code(target.column)}{positive}"
+    yield f"Estimator: {code(learned.estimator)}, served as an ONNX graph{calibrated}"
     if learned.threshold is not None:
         yield f"Threshold: {learned.threshold:.4g}, {_threshold_source(spec)}"
     yield (
@@ -84,22 +91,43 @@ def _slices(found: Evaluation) -> list[str]:
     for each in found.slices:
         first = next(iter(found.metrics))
         rows = [
-            [escape(part.value), f"{part.rows:,}", _value(part.metrics[first]), _reach(part.metrics[first])]
+            [label(part.value), f"{part.rows:,}", _value(part.metrics[first]), _reach(part.metrics[first])]
             for part in each.slices
         ]
         left = (
             f"\n\n{each.left_out} smaller values ({each.rows_left_out:,} rows) are left out." if each.left_out else ""
         )
-        head = [each.column, "rows", METRICS[first].title, "95 % interval"]
-        made += [f"### By {each.column}", table(head, rows, right=(1, 2)) + left]
+        head = [label(each.column), "rows", METRICS[first].title, "95 % interval"]
+        made += [f"### By {label(each.column)}", table(head, rows, right=(1, 2)) + left]
     return made
+
+
+def _unseen(found: Evaluation) -> list[str]:
+    """What the holdout holds that training never saw."""
+    data = found.documents["metrics"]["data"]
+    said = [
+        f"{100 * share:.2g} % of the holdout's {code(name)} are labels that training never saw."
+        for name, share in data["unknown"].items()
+        if share
+    ]
+    if data.get("unseen_class"):
+        said.append(
+            f"{data['unseen_class']:,} rows of the holdout are of a class that training never saw: the model gives "
+            "what happened there a probability of zero."
+        )
+    return [_bullets(said)] if said else []
+
+
+def _spelt(value: bool | int | str) -> str:
+    """As params.yaml has it."""
+    return str(value).lower() if isinstance(value, bool) else str(value)
 
 
 def _quarantine(found: Evaluation) -> list[str]:
     rules = found.summary["quarantine"]
     if not rules:
         return []
-    return ["Rows in quarantine, by rule:", _bullets(f"`{rule}`: {count:,}" for rule, count in rules.items())]
+    return ["Rows in quarantine, by rule:", _bullets(f"{code(rule)}: {count:,}" for rule, count in rules.items())]
 
 
 def _findings(found: Evaluation) -> list[str]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from lockstep.markdown import escape, table
+from lockstep.markdown import code, escape, label, table
 from lockstep.rows.roles import target_column
 from lockstep.spec import Contract, Spec
 
@@ -15,7 +15,7 @@ FILE = Path("docs") / "data.md"
 def page(spec: Spec) -> str:
     """The whole page, made from params.yaml and nothing else."""
     return (
-        f"# The columns of {spec.project.name}\n\n{escape(spec.project.question)}\n\n"
+        f"# The columns of {escape(spec.project.name)}\n\n{escape(spec.project.question)}\n\n"
         "Made from `params.yaml` by `lockstep check --fix`.\n\n" + dictionary(spec.contract) + "\n"
     )
 
@@ -35,16 +35,16 @@ def write(root: Path, spec: Spec) -> Path:
 
 def dictionary(contract: Contract) -> str:
     """The data dictionary: a table with one row a column, then the target."""
-    rows = [[f"`{name}`", *_describe(column, contract, name)] for name, column in contract.columns.items()]
+    rows = [[code(name), *_describe(column, contract, name)] for name, column in contract.columns.items()]
     target = contract.target
-    rows.append([f"`{target.column}`", *_describe(target_column(target), contract, target.column)])
+    rows.append([code(target.column), *_describe(target_column(target), contract, target.column)])
     return table(["column", "type", "unit", "values", "missing", "seen by the model", "about"], rows)
 
 
 def _describe(column: Any, contract: Contract, name: str) -> list[str]:
     values = [_range(column)] if hasattr(column, "min") else []
     if getattr(column, "allowed", None):
-        values.append(", ".join(escape(str(value)) for value in column.allowed))
+        values.append(", ".join(label(str(value)) for value in column.allowed))
     values += [", ".join(getattr(column, "parts", ()))]
     return [
         column.type,

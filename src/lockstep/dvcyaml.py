@@ -16,6 +16,7 @@ from lockstep import pipeline
 from lockstep.errors import InputError
 from lockstep.pipeline import MODULES, Entry
 from lockstep.running import versions
+from lockstep.running.listing import SPEC
 
 FILE = "dvc.yaml"
 FLAG_DEFAULTS = {"cache": True, "persist": False}
@@ -26,9 +27,8 @@ FORBIDDEN = ("frozen", "wdir", "always_changed")
 def differences(root: Path, modules: Mapping[str, str] = MODULES) -> list[str]:
     """Sentences about where dvc.yaml is not what the stages really import, read and write; none: it is true."""
     stages = _read(root).get("stages") or {}
-    return [
-        sentence for entry in pipeline.entries(root, modules) for sentence in _compare(entry, stages.get(entry.name))
-    ]
+    found = ((entry, stages.get(entry.name)) for entry in pipeline.entries(root, modules))
+    return [sentence for entry, stage in found for sentence in _compare(entry, stage, root)]
 
 
 def fix(root: Path, modules: Mapping[str, str] = MODULES) -> list[Path]:
@@ -43,7 +43,7 @@ def fix(root: Path, modules: Mapping[str, str] = MODULES) -> list[Path]:
     document = engine.load(path.read_text(encoding="utf-8")) if path.exists() else None
     document = CommentedMap() if document is None else document
     stages = document.setdefault("stages", CommentedMap())
-    changed = [entry.name for entry in pipeline.entries(root, modules) if _mend(entry, stages)]
+    changed = [entry.name for entry in pipeline.entries(root, modules) if _mend(entry, stages, root)]
     if not changed:
         return []
     text = io.StringIO()
@@ -62,8 +62,7 @@ def _read(root: Path) -> dict[str, Any]:
         raise InputError(f"{FILE} cannot be read: {error}") from None
 
 
-def _compare(entry: Entry, stage: Mapping[str, Any] | None) -> Iterator[str]:
-    yield from entry.problems
+def _compare(entry: Entry, stage: Mapping[str, Any] | None, root: Path) -> Iterator[str]:
     where = f"{FILE}: stage {entry.name}"
     if stage is None:
         yield f"{where} is missing"
@@ -73,7 +72,7 @@ def _compare(entry: Entry, stage: Mapping[str, Any] | None) -> Iterator[str]:
     for key in FORBIDDEN:
         if key in stage:
             yield f"{where} must not say `{key}`"
-    for section, wanted, keep in _lists(entry):
+    for section, wanted, keep in _lists(entry, root):
         yield from _compare_list(f"{where}, {section}", stage.get(section) or [], wanted, keep)
     own, tracked = _split_params(stage.get("params") or [])
     yield from _compare_list(f"{where}, params", own, _plain(entry.params), _never)
@@ -95,9 +94,9 @@ def _compare_list(
                 yield f"{where}: {name} must have `{flag}: {str(should).lower()}`"
 
 
-def _lists(entry: Entry) -> Iterator[tuple[str, Mapping[str, Any], Callable[[str], bool]]]:
+def _lists(entry: Entry, root: Path) -> Iterator[tuple[str, Mapping[str, Any], Callable[[str], bool]]]:
     """Section, what it must hold by name, and which other names a project may add."""
-    yield "deps", _plain([*entry.reads, *entry.code]), lambda name: not _is_code(name, entry.code)
+    yield "deps", _plain([*entry.reads, *entry.code]), lambda name: not _is_code(name, entry.code, root)
     for section in ("outs", "metrics", "plots"):
         yield section, entry.outputs.get(section, {}), _never
 
@@ -106,10 +105,20 @@ def _plain(names: Iterable[str]) -> Mapping[str, Mapping[str, bool]]:
     return {name: {} for name in names}
 
 
-def _is_code(name: str, code: Iterable[str]) -> bool:
-    """A module, or a package beside the modules in use: what the imports decide. Anything else a project may add."""
+def _is_code(name: str, code: Iterable[str], root: Path) -> bool:
+    """A module, or a folder of modules: what the imports decide. Anything else a project may add."""
     path = PurePosixPath(name)
-    return path.suffix == ".py" or (not path.suffix and path.parent in {PurePosixPath(file).parent for file in code})
+    if path.suffix == ".py":
+        return True
+    if (root / path).is_dir():
+        return _is_folder_of_code(root / path)
+    return not path.suffix and path.parent in {PurePosixPath(file).parent for file in code}
+
+
+def _is_folder_of_code(folder: Path) -> bool:
+    """It has a package somewhere below, or holds modules and nothing else. Data may lie beside a script."""
+    files = [path for path in folder.iterdir() if path.is_file()]
+    return any(folder.rglob("__init__.py")) or bool(files and all(path.suffix == ".py" for path in files))
 
 
 def _never(_: str) -> bool:
@@ -128,15 +137,15 @@ def _split_params(items: Sequence[Any]) -> tuple[list[str], list[str]]:
     """The params of params.yaml, and those of versions.toml; other files' are a project's own."""
     own = [item for item in items if isinstance(item, str)]
     files = [item for item in items if isinstance(item, Mapping)]
-    own += [name for item in files for name in item.get(pipeline.SPEC) or []]
+    own += [name for item in files for name in item.get(SPEC) or []]
     return own, [name for item in files for name in item.get(versions.FILE) or []]
 
 
-def _mend(entry: Entry, stages: Any) -> bool:
+def _mend(entry: Entry, stages: Any, root: Path) -> bool:
     """Make one stage true, in place; says whether anything changed."""
     from ruamel.yaml.comments import CommentedMap
 
-    if all(sentence in entry.problems for sentence in _compare(entry, stages.get(entry.name))):
+    if not any(_compare(entry, stages.get(entry.name), root)):
         return False
     if entry.name not in stages:
         stages[entry.name] = CommentedMap(desc=entry.about) if entry.about else CommentedMap()
@@ -146,7 +155,7 @@ def _mend(entry: Entry, stages: Any) -> bool:
     stage["cmd"] = entry.cmd
     for key in FORBIDDEN:
         stage.pop(key, None)
-    sections = list(_lists(entry))
+    sections = list(_lists(entry, root))
     _mend_list(stage, *sections[0])
     _mend_params(entry, stage)
     for section in sections[1:]:
@@ -157,7 +166,7 @@ def _mend(entry: Entry, stages: Any) -> bool:
 def _mend_params(entry: Entry, stage: Any) -> None:
     params = stage.setdefault("params", _sequence())
     files = [item for item in params if isinstance(item, dict)]
-    for item in [item for item in files if pipeline.SPEC in item]:
+    for item in [item for item in files if SPEC in item]:
         params.remove(item)
     own = {name for item in params if isinstance(item, dict) for name in item}
     _mend_list(stage, "params", _plain(entry.params), lambda name: name in own)

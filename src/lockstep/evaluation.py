@@ -18,7 +18,8 @@ from lockstep.rows.prepared import KEY
 from lockstep.rows.roles import feature_columns
 from lockstep.spec import Contract, GroupSplit, Spec, Task
 from lockstep.statistics import curves
-from lockstep.statistics.intervals import Blocks, Interval, blocks_of, own_intervals
+from lockstep.statistics.blocks import Blocks, blocks_of
+from lockstep.statistics.intervals import Interval, own_intervals
 from lockstep.statistics.slices import Slices, slices_of
 
 Floats = npt.NDArray[np.float64]
@@ -57,6 +58,13 @@ class Exam:
     linear: Floats
     dummy: Floats
     blocks: Blocks
+    unseen: int | None
+
+    def says(self) -> dict[str, Any]:
+        """How many blocks of which kind it holds and, with several classes, rows of one that training never saw."""
+        weekly = self.blocks.weekly()
+        unseen = {} if self.unseen is None else {"unseen_class": self.unseen}
+        return {"blocks": weekly.count, "block": weekly.kind, **unseen}
 
 
 def evaluate(
@@ -64,7 +72,7 @@ def evaluate(
 ) -> Evaluation:
     """Score model and baselines on the holdout, with intervals, slices, curves, golden rows and a reference."""
     exam = sit(spec, model, linear, holdout)
-    ids, threshold = spec.evaluate.metrics, model.learned.threshold or 0.5
+    ids, threshold = spec.evaluate.metrics, model.learned.cut
     metrics = own_intervals(ids, exam.y, exam.model, exam.blocks, threshold=threshold)
     baselines = {
         name: own_intervals(ids, exam.y, p, exam.blocks, threshold=threshold)
@@ -80,8 +88,8 @@ def evaluate(
                 name: {id: interval.document()["value"] for id, interval in found.items()}
                 for name, found in baselines.items()
             },
-            "threshold": model.learned.threshold and float(f"{model.learned.threshold:.4g}"),
-            "data": {**summary["rows"], "blocks": exam.blocks.weekly().count},
+            "threshold": None if model.learned.threshold is None else float(f"{model.learned.threshold:.4g}"),
+            "data": {**summary["rows"], **exam.says(), "unknown": unknown(model, holdout)},
             "quarantine": summary["quarantine"],
             "findings": summary["findings"],
         },
@@ -112,7 +120,8 @@ def sit(spec: Spec, model: Model, linear: Model, holdout: pd.DataFrame) -> Exam:
     columns = to_columns(holdout, contract)
     y = to_target(holdout, contract.target, list(model.learned.classes))
     predicted = [model.predict(columns), linear.predict(columns), model.learned.dummy_predictions(len(holdout))]
-    if (y < 0).any() and model.learned.task == "multiclass":
+    unseen = int((y < 0).sum()) if model.learned.task == "multiclass" else None
+    if unseen:
         predicted = [np.column_stack([p, np.zeros(len(p))]) for p in predicted]
         y = np.where(y < 0, len(model.learned.classes), y)
     groups = holdout[spec.split.column].astype("str") if isinstance(spec.split, GroupSplit) else None
@@ -123,7 +132,15 @@ def sit(spec: Spec, model: Model, linear: Model, holdout: pd.DataFrame) -> Exam:
         if groups is not None
         else blocks_of(len(holdout), times=holdout[time].to_numpy() if time else None)
     )
-    return Exam(y=y, model=predicted[0], linear=predicted[1], dummy=predicted[2], blocks=blocks)
+    return Exam(y=y, model=predicted[0], linear=predicted[1], dummy=predicted[2], blocks=blocks, unseen=unseen)
+
+
+def unknown(model: Model, holdout: pd.DataFrame) -> dict[str, float]:
+    """By category column: the share of the holdout's rows whose label training never saw, for which the model has
+    nothing to go by."""
+    columns = to_columns(holdout, model.learned.contract)
+    counts = model.learned.encoding.unknown(columns)
+    return {name: float(f"{count / len(holdout):.4g}") for name, count in counts.items()}
 
 
 def span(contract: Contract, holdout: pd.DataFrame) -> str:

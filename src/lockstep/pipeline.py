@@ -16,10 +16,12 @@ import yaml
 
 from lockstep.errors import InputError
 from lockstep.running import repository, versions
+from lockstep.running.listing import SPEC, has, lookup
 from lockstep.running.stage import Kind, Stage
 from lockstep.sources import imports
+from lockstep.spec import Ingest, Spec
+from lockstep.spec.estimator_traits import export_needs
 
-SPEC = "params.yaml"
 MODULES: Mapping[str, str] = {name: f"lockstep.stages.{name}" for name in ("ingest", "prepare", "train", "evaluate")}
 """The stages in order, and the module that each one runs."""
 
@@ -96,25 +98,6 @@ def covers(stage: Stage, path: str) -> bool:
     return any(path == own or path.startswith(own + ".") for own in stage.spec)
 
 
-def lookup(spec: Mapping[str, Any], path: str) -> Any:
-    """The value at a dotted path of the spec, or None."""
-    value: Any = spec
-    for key in path.split("."):
-        value = value.get(key) if isinstance(value, Mapping) else None
-    return value
-
-
-def has(spec: Mapping[str, Any], path: str) -> bool:
-    """Does params.yaml hold the dotted path?
-
-    DVC stops at a param that it does not hold, so a declared path that is absent is not listed. When someone adds it,
-    the list is one short, and `lockstep check`, which `make repro` runs first, says so.
-    """
-    section, _, key = path.rpartition(".")
-    values = lookup(spec, section) if section else spec
-    return isinstance(values, Mapping) and key in values
-
-
 def _named_code(stage: Stage, spec: Mapping[str, Any]) -> tuple[list[str], set[str]]:
     """Code that the spec names, which no import statement shows: the modules of it, and packages from outside."""
     own, foreign = [], set[str]()
@@ -122,6 +105,7 @@ def _named_code(stage: Stage, spec: Mapping[str, Any]) -> tuple[list[str], set[s
         own.append(str(source).partition(":")[0])
     if covers(stage, "train.estimator") and (estimator := lookup(spec, "train.estimator")):
         own.append(str(estimator).rpartition(".")[0])
+        foreign |= set(export_needs(str(estimator)))
     if covers(stage, "ingest.files"):
         foreign |= {package for url in _urls(spec) for package in _filesystem(url)}
     return own, foreign
@@ -145,10 +129,7 @@ def _incoming(stage: Stage, spec: Mapping[str, Any]) -> Iterable[str]:
     """Files and URLs that the spec names as the source of rows."""
     if not covers(stage, "ingest.files") or lookup(spec, "ingest.files") is None:
         return ()
-    from lockstep.sources import kinds as sources
-    from lockstep.spec import Ingest
-
-    return sources.dependencies(Ingest.model_validate(spec["ingest"]))
+    return stage.incoming(Spec.partial({"ingest": Ingest.model_validate(spec["ingest"])}, ["ingest"], ""))
 
 
 def _outputs(stage: Stage) -> Mapping[str, Mapping[str, Mapping[str, bool]]]:
@@ -163,9 +144,9 @@ def _unlocked(stage: Stage, spec: Mapping[str, Any], known: Mapping[str, str], r
     estimator = lookup(spec, "train.estimator")
     if not covers(stage, "train.estimator") or not estimator:
         return
-    top = str(estimator).partition(".")[0]
-    if imports.is_outside(top, root) and not versions.distributions([top], known):
-        yield (
-            f"{SPEC}: train.estimator `{estimator}` comes from `{top}`, which {versions.LOCK} does not lock: "
-            f"name its distribution in requirements/pipeline.in, then `make lock` and `lockstep check --fix`"
-        )
+    for top in (str(estimator).partition(".")[0], *export_needs(str(estimator))):
+        if imports.is_outside(top, root) and not versions.distributions([top], known):
+            yield (
+                f"{SPEC}: train.estimator `{estimator}` needs `{top}`, which {versions.LOCK} does not lock: "
+                f"name its distribution in requirements/pipeline.in, then `make lock` and `lockstep check --fix`"
+            )

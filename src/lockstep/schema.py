@@ -7,9 +7,16 @@ from pathlib import Path
 from typing import Any
 
 from lockstep.spec import METRICS_OF_TASK, Spec
+from lockstep.spec.durations import MOMENT_PATTERN
 
 FILE = "schema/params.schema.json"
 """Where it lies in a repository; params.yaml names it in its first line."""
+
+MOMENT = (
+    r"^(?!0000)\d{4}-(0[1-9]|1[0-2])-(0[1-9]|[12]\d|3[01])"
+    r"([T ]([01]\d|2[0-3]):[0-5]\d(:[0-5]\d(\.\d{1,6})?)?)?$"
+)
+"""A date or time without a zone, as far as a pattern can tell: it knows no February."""
 
 MODELINE = f"# yaml-language-server: $schema={FILE}"
 
@@ -17,6 +24,10 @@ MODELINE = f"# yaml-language-server: $schema={FILE}"
 def schema() -> dict[str, Any]:
     """The schema, as draft 7: the one that the YAML language server of editors knows whole."""
     generated = _tidied(Spec.model_json_schema())
+    sections = generated["$defs"]
+    sections["Ingest"]["oneOf"] = [_given(key) for key in ("source", "files")]
+    held_out = sections["TimeSplit"]["properties"]["holdout"]
+    held_out["pattern"] = held_out["pattern"].replace(r"\d+", r"0*[1-9]\d*")
     title = {"title": "params.yaml of Lockstep", "description": "The spec: the only file that knows the domain."}
     return {"$schema": "http://json-schema.org/draft-07/schema#", **generated, **title, "allOf": _metrics_by_task()}
 
@@ -45,8 +56,8 @@ def write(root: Path) -> Path:
 
 
 def _tidied(node: Any) -> Any:
-    """Without what editors show badly: titles made from keys, `discriminator` (OpenAPI's, not JSON Schema's), and the
-    branch `null` of a key that may be left out."""
+    """Without what editors show badly: titles made from keys, `discriminator` (OpenAPI's, not JSON Schema's), and
+    `null` as a default. With what the models cannot say: lists without duplicates, months up to 12."""
     if isinstance(node, list):
         return [_tidied(item) for item in node]
     if not isinstance(node, dict):
@@ -60,10 +71,29 @@ def _tidied(node: Any) -> Any:
     if branches and {"type": "null"} in branches:
         rest = [branch for branch in branches if branch != {"type": "null"}]
         del kept["anyOf"]
-        kept |= rest[0] if len(rest) == 1 and not set(rest[0]) & set(kept) else {"anyOf": rest}
+        kept |= _or_null(rest[0]) if len(rest) == 1 and not set(rest[0]) & set(kept) else {"anyOf": branches}
     if kept.get("default", 0) is None:
         del kept["default"]
+    if kept.get("items"):  # the values that a search tries may be anything; 1 and 1.0 are two of them
+        kept["uniqueItems"] = True
+    if kept.get("pattern") == MOMENT_PATTERN:
+        kept["pattern"] = MOMENT
     return kept
+
+
+def _or_null(branch: dict[str, Any]) -> dict[str, Any]:
+    """The branch, or nothing after the key, in the words that editors show best."""
+    if "oneOf" in branch:
+        return branch | {"oneOf": [*branch["oneOf"], {"type": "null"}]}
+    if "type" not in branch:
+        return {"anyOf": [branch, {"type": "null"}]}
+    enum = {"enum": [*branch["enum"], None]} if "enum" in branch else {}
+    return branch | {"type": [branch["type"], "null"]} | enum
+
+
+def _given(key: str) -> dict[str, Any]:
+    """A value stands at the key, and not nothing."""
+    return {"required": [key], "properties": {key: {"not": {"type": "null"}}}}
 
 
 def _metrics_by_task() -> list[dict[str, Any]]:

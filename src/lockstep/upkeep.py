@@ -16,11 +16,13 @@ from lockstep.errors import LockstepError
 class Check:
     """`look` says what is wrong, `mend` rewrites generated files and returns those that changed.
 
+    `beyond` says what else is wrong, which no rewriting mends.
     `after` names a check that must have found nothing, or this one would only repeat it.
     """
 
     look: Callable[[Path], list[str]]
     mend: Callable[[Path], list[Path]] | None = None
+    beyond: Callable[[Path], list[str]] | None = None
     after: str | None = None
 
 
@@ -40,9 +42,9 @@ def look(root: Path, checks: Mapping[str, Check]) -> Iterator[Finding]:
         if check.after in failed:
             failed.add(name)
             continue
-        for sentence in _sentences(check, root):
+        for finding in _findings(name, check, root):
             failed.add(name)
-            yield Finding(check=name, message=sentence, mendable=check.mend is not None)
+            yield finding
 
 
 def mend(root: Path, checks: Mapping[str, Check]) -> list[Path]:
@@ -50,18 +52,23 @@ def mend(root: Path, checks: Mapping[str, Check]) -> list[Path]:
     changed: list[Path] = []
     failed = set[str]()
     for name, check in checks.items():
-        if check.after in failed or (check.mend is None and _sentences(check, root)):
+        if check.after in failed or (check.mend is None and any(_findings(name, check, root))):
             failed.add(name)
         elif check.mend is not None:
             changed += check.mend(root)
     return changed
 
 
-def _sentences(check: Check, root: Path) -> list[str]:
+def _findings(name: str, check: Check, root: Path) -> Iterator[Finding]:
     try:
-        return check.look(root)
+        for sentence in check.beyond(root) if check.beyond else ():
+            yield Finding(check=name, message=sentence, mendable=False)
+        for sentence in check.look(root):
+            yield Finding(check=name, message=sentence, mendable=check.mend is not None)
     except LockstepError as error:
-        return [str(error)]
+        # Where there was nothing to compare, the error itself says what to do, which may be to generate the file.
+        mends = check.mend is not None and "`lockstep check --fix`" in str(error)
+        yield Finding(check=name, message=str(error), mendable=mends)
 
 
 def _look_at_spec(root: Path) -> list[str]:
@@ -87,6 +94,12 @@ def _look_at_pipeline(root: Path) -> list[str]:
     from lockstep import dvcyaml
 
     return dvcyaml.differences(root)
+
+
+def _look_beyond_pipeline(root: Path) -> list[str]:
+    from lockstep import pipeline
+
+    return [problem for entry in pipeline.entries(root) for problem in entry.problems]
 
 
 def _mend_pipeline(root: Path) -> list[Path]:
@@ -139,7 +152,7 @@ def _look_at_outputs(root: Path) -> list[str]:
 CHECKS: Mapping[str, Check] = {
     "spec": Check(look=_look_at_spec),
     "versions": Check(look=_look_at_versions, mend=_mend_versions),
-    "pipeline": Check(look=_look_at_pipeline, mend=_mend_pipeline, after="spec"),
+    "pipeline": Check(look=_look_at_pipeline, mend=_mend_pipeline, beyond=_look_beyond_pipeline, after="spec"),
     "schema": Check(look=_look_at_schema, mend=_mend_schema),
     "dictionary": Check(look=_look_at_dictionary, mend=_mend_dictionary, after="spec"),
     "environment": Check(look=_look_at_environment, after="versions"),

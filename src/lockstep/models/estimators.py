@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import importlib
 import inspect
+import sys
+import warnings
+from collections.abc import Mapping
 from typing import Any
 
 from lockstep.errors import InputError
 from lockstep.models.encoding import Encoding, Slot, Style
 from lockstep.spec import Task, Train
+from lockstep.spec.estimator_traits import keeps_rows, own_holdouts, without_probabilities
 
 READS_MISSING = ("HistGradientBoosting", "LGBM", "XGB")
 """Estimators that read NaN themselves and whose ONNX graphs do so too. Forests read NaN, but their graphs read it
@@ -17,10 +21,6 @@ differently (seen: 15 % of rows wrong), so they get the imputing steps like ever
 TREES = ("RandomForest", "ExtraTree", "DecisionTree", "GradientBoosting", "Bagging")
 """Estimators that cut one feature at a time: scaling changes nothing for them but the rounding, which moves values
 across a cut (seen: 0.4 % of rows wrong in float32)."""
-
-SHUFFLES = ("early_stopping", "n_iter_no_change")
-"""Parameters that make an estimator hold out rows of its own, shuffled: a look into the future on a time split."""
-
 
 OURS = {"early_stopping": False}
 """What the spec may override: scikit-learn's "auto" shuffles."""
@@ -65,9 +65,11 @@ def prepared(estimator: Any, encoding: Encoding, scaled: bool = True) -> Any:
     from sklearn.preprocessing import OneHotEncoder, StandardScaler
 
     slots = encoding.slots("indicators")
+    sparse = _reads_sparse(estimator)
     one_hot = OneHotEncoder(
         categories=[np.arange(slot.codes, dtype=np.float32) for slot in slots if slot.kind == "label"],
         handle_unknown="ignore",
+        sparse_output=sparse,
         dtype=np.float32,
     )
     imputer = SimpleImputer(strategy="median", keep_empty_features=True)
@@ -77,7 +79,14 @@ def prepared(estimator: Any, encoding: Encoding, scaled: bool = True) -> Any:
         ("label", one_hot),
     ]
     used = [(kind, step, _positions(slots, kind)) for kind, step in steps if _positions(slots, kind)]
-    return make_pipeline(ColumnTransformer(used), estimator)
+    return make_pipeline(ColumnTransformer(used, sparse_threshold=0.3 if sparse else 0.0), estimator)
+
+
+def _reads_sparse(estimator: Any) -> bool:
+    """Whether one-hot labels may stay sparse. Not where training rows end up in the graph, which has no such thing."""
+    if keeps_rows(kind.__name__ for kind in type(estimator).__mro__) or not hasattr(estimator, "__sklearn_tags__"):
+        return False
+    return bool(estimator.__sklearn_tags__().input_tags.sparse)
 
 
 def fit(estimator: Any, x: Any, y: Any, early: tuple[Any, Any] | None = None) -> Any:
@@ -85,26 +94,79 @@ def fit(estimator: Any, x: Any, y: Any, early: tuple[Any, Any] | None = None) ->
 
     Raises `InputError` with the library's own words when it refuses a parameter's value.
     """
-    try:
-        return estimator.fit(x, y, **({"X_val": early[0], "y_val": early[1]} if early else {}))
-    except (ValueError, TypeError) as error:
-        raise InputError(
-            f"{type(_last(estimator)).__name__} refused to learn: {error}\n"
-            "Correct train.params in params.yaml if it names a parameter."
-        ) from error
+    from sklearn.exceptions import ConvergenceWarning
+
+    name = type(_last(estimator)).__name__
+    with warnings.catch_warnings(record=True) as caught:
+        try:
+            fitted = estimator.fit(x, y, **({"X_val": early[0], "y_val": early[1]} if early else {}))
+        except _refusals() as error:
+            raise InputError(
+                f"{name} refused to learn: {error}\nCorrect train.params in params.yaml if it names a parameter."
+            ) from error
+    for warning in caught:
+        if not issubclass(warning.category, ConvergenceWarning):
+            warnings.warn_explicit(warning.message, warning.category, warning.filename, warning.lineno)
+    if any(issubclass(warning.category, ConvergenceWarning) for warning in caught):
+        warnings.warn(f"{name} stopped{_iterations(fitted)} before it converged", ConvergenceWarning, stacklevel=2)
+    return fitted
+
+
+def _refusals() -> tuple[type[Exception], ...]:
+    """What libraries raise when they refuse a value; LightGBM has an error of its own, beside ValueError."""
+    lightgbm = sys.modules.get("lightgbm")
+    return (ValueError, TypeError, *([lightgbm.basic.LightGBMError] if lightgbm is not None else []))
 
 
 def predict(estimator: Any, x: Any, task: Task) -> Any:
-    """Probability of the positive class (n,), of each class (n, k), or the value (n,); float64."""
+    """Probability of the positive class (n,), of each class (n, k), or the value (n,); float64.
+
+    Raises `InputError` when an answer is not a finite number.
+    """
+    import numpy as np
+
     if task == "regression":
-        return estimator.predict(x).astype("float64").reshape(len(x))
-    probabilities = estimator.predict_proba(x).astype("float64")
-    return probabilities[:, 1] if task == "binary" else probabilities
+        answers = estimator.predict(x).astype("float64").reshape(len(x))
+    else:
+        probabilities = estimator.predict_proba(x).astype("float64")
+        answers = probabilities[:, 1] if task == "binary" else probabilities
+    if not np.isfinite(answers).all():
+        raise InputError(
+            f"{type(_last(estimator)).__name__} answers with numbers that are not finite: it diverged. Lower its "
+            "learning rate or raise its regularisation (train.params), or look for extreme values in the features."
+        )
+    return answers
 
 
-def stops_early(train: Train) -> bool:
-    """Whether the spec asks for early stopping, for which the last fold is held apart."""
-    return train.params.get("early_stopping") is True
+def insist(train: Train, params: dict[str, Any], encoding: Encoding, task: Task) -> None:
+    """Raises `InputError` for what can be known before anything is fitted: a class, parameter or value that is refused,
+    a classifier without probabilities, private values that would be written into the graph."""
+    made = _instance(train, params)
+    private = next((feature.column for feature in encoding.features if feature.private), None)
+    if private is not None and keeps_rows(kind.__name__ for kind in type(made).__mro__):
+        raise InputError(
+            f"{train.estimator} keeps training rows in its graph, and with them the private `{private}`. Name another "
+            "estimator, or write `feature: false` for the column."
+        )
+    if task != "regression" and not hasattr(made, "predict_proba"):
+        said = without_probabilities(train.estimator, {**train.params, **params})
+        raise InputError(
+            f"{said}. Add it to `train.params`, or name another classifier."
+            if said
+            else f"{train.estimator} gives no probabilities (predict_proba). Name a classifier that does."
+        )
+
+
+def stops_early(params: Mapping[str, Any]) -> bool:
+    """Whether parameters ask for early stopping, for which the latest rows are held apart."""
+    return params.get("early_stopping") is True
+
+
+def _iterations(estimator: Any) -> str:
+    import numpy as np
+
+    done = getattr(_last(estimator), "n_iter_", None)
+    return "" if done is None else f" after {int(np.max(done))} iterations"
 
 
 def _positions(slots: list[Slot], kind: str) -> list[int]:
@@ -117,16 +179,21 @@ def _last(estimator: Any) -> Any:
 
 def _instance(train: Train, params: dict[str, Any]) -> Any:
     kind, asked = class_of(train.estimator), {**train.params, **params}
-    _refuse_shuffling(train.estimator, asked)
+    for name, said in own_holdouts(train.estimator, asked):
+        raise InputError(f"train.params.{name}: {said}")
     known = inspect.signature(kind.__init__).parameters
     given: dict[str, Any] = {name: value for name, value in OURS.items() if name in known}
     if "random_state" in known or "kwargs" in known:
         given["random_state"] = train.seed
     given |= THEIRS.get(train.estimator.partition(".")[0], {})
     try:
-        return kind(**{**given, **asked})
+        made = kind(**{**given, **asked})
+        # scikit-learn looks at values only in `fit`: asked here, the last trial of a search need not wait for its turn.
+        if hasattr(made, "_parameter_constraints"):
+            made._validate_params()  # noqa: SLF001  (there is no public way)
     except (TypeError, ValueError) as error:
         raise InputError(f"{train.estimator} refused its parameters (params.yaml: train.params): {error}") from error
+    return made
 
 
 def class_of(path: str) -> Any:
@@ -138,15 +205,3 @@ def class_of(path: str) -> Any:
             f"train.estimator {path!r} cannot be imported: {error}. Name a class by its import path, such as "
             "sklearn.ensemble.HistGradientBoostingClassifier, and install its package."
         ) from error
-
-
-def _refuse_shuffling(path: str, params: dict[str, Any]) -> None:
-    ordered = path.rpartition(".")[2].startswith("HistGradientBoosting")
-    for name in SHUFFLES:
-        if params.get(name) not in (None, False) and not (
-            ordered and (name == "n_iter_no_change" or params[name] is True)
-        ):
-            raise InputError(
-                f"train.params.{name} = {params[name]!r} makes {path} hold out shuffled rows. Leave it away; "
-                "HistGradientBoosting with `early_stopping: true` is stopped on the latest training rows instead."
-            )

@@ -10,14 +10,18 @@ import numpy.typing as npt
 from lockstep.errors import InputError, Refused
 from lockstep.models import estimators
 from lockstep.models.encoding import Matrix
-from lockstep.models.model import Calibration, Model
+from lockstep.models.model import Calibration, Model, open_graph
 from lockstep.spec import Task
+from lockstep.spec.estimator_traits import EXPORT_NEEDS, export_needs
 from lockstep.statistics.metrics import METRICS
 
 Floats = npt.NDArray[np.float64]
 
 OPSET = {"": 17, "ai.onnx.ml": 3}
 """Pinned, so that an upgrade of onnx alone does not change a model."""
+
+NUMBERS = ("tensor(float)", "tensor(double)")
+"""The types, in ONNX's words, of an output that holds probabilities."""
 
 PARITY_ROWS = 50_000
 TOLERANCE = 1e-3
@@ -35,29 +39,44 @@ def to_graph(estimator: Any, width: int, path: str) -> bytes:
 
     Raises `InputError` when there is no conversion for it.
     """
-    from skl2onnx import to_onnx
-    from skl2onnx.common.exceptions import MissingConverter, MissingShapeCalculator
-
     register_boosting(path)
+    one = np.zeros((1, width), dtype=np.float32)
     try:
-        graph = to_onnx(
-            estimator,
-            np.zeros((1, width), dtype=np.float32),
-            name="lockstep",
-            options={"zipmap": False} if hasattr(estimator, "predict_proba") else None,
-            target_opset=OPSET,
-        )
-    except (MissingConverter, MissingShapeCalculator, NotImplementedError, RuntimeError, NameError) as error:
-        raise InputError(
-            f"{path} cannot be converted to ONNX: {str(error).strip().splitlines()[0]}\n"
-            "Lockstep serves ONNX graphs only. Choose an estimator that skl2onnx converts, such as "
-            "sklearn.ensemble.HistGradientBoostingClassifier or sklearn.linear_model.LogisticRegression."
-        ) from error
+        graph = _converted(estimator, one)
+        session = open_graph(graph)
+        session.run(None, {session.get_inputs()[0].name: one})
+    # Converters and the runtime end in whatever their code meets: KeyError, TypeError, AttributeError, their own.
+    except Exception as error:
+        raise _no_conversion(path, _reason(error.__cause__ or error)) from error
+    if hasattr(estimator, "predict_proba") and session.get_outputs()[-1].type not in NUMBERS:
+        raise _no_conversion(path, "its graph gives labels without probabilities")
+    return graph
+
+
+def _converted(estimator: Any, one: Matrix) -> bytes:
+    from skl2onnx import to_onnx
+
+    options = {"zipmap": False} if hasattr(estimator, "predict_proba") else None
+    graph = to_onnx(estimator, one, name="lockstep", options=options, target_opset=OPSET)
     # skl2onnx takes these from a set, whose order changes with the hash seed.
     opsets = sorted(graph.opset_import, key=lambda opset: opset.domain)
     del graph.opset_import[:]
     graph.opset_import.extend(opsets)
     return bytes(graph.SerializeToString(deterministic=True))
+
+
+def _reason(error: BaseException) -> str:
+    """The first line of an error, with its kind where the text alone says nothing (`KeyError: 'gblinear'`)."""
+    first = next(iter(str(error).strip().splitlines()), "")
+    return first if " " in first and not isinstance(error, KeyError) else f"{type(error).__name__}: {first}"
+
+
+def _no_conversion(path: str, reason: str) -> InputError:
+    return InputError(
+        f"{path} cannot be converted to ONNX: {reason}\n"
+        "Lockstep serves ONNX graphs only. Choose other parameters, or an estimator that skl2onnx converts, such as "
+        "sklearn.ensemble.HistGradientBoostingClassifier or sklearn.linear_model.LogisticRegression."
+    )
 
 
 def insist_on_parity(
@@ -76,7 +95,7 @@ def insist_on_parity(
     scale = float(y.std()) or 1.0 if task == "regression" else 1.0
     distance = np.abs(expected - actual).reshape(len(rows), -1).max(axis=1) / scale
     share = float((distance > TOLERANCE).mean())
-    metric, threshold = METRICS[primary], model.learned.threshold or 0.5
+    metric, threshold = METRICS[primary], model.learned.cut
     values = [metric(y[rows], p, threshold) for p in (expected, actual)]
     change = abs(values[0] - values[1]) / (abs(values[0]) or 1.0 if task == "regression" else 1.0)
     # Not "greater than": a graph that answers nan must fail too.
@@ -110,7 +129,7 @@ def register_boosting(path: str) -> None:
     Raises `InputError` when onnxmltools is not installed.
     """
     library = path.partition(".")[0]
-    if library not in _BOOSTING:
+    if library not in EXPORT_NEEDS:
         return
     from skl2onnx import update_registered_converter
     from skl2onnx.common.shape_calculator import (
@@ -121,7 +140,8 @@ def register_boosting(path: str) -> None:
     try:
         convert = _BOOSTING[library]()
     except ImportError as error:
-        raise InputError(f"{path} needs the package onnxmltools to become ONNX ({error}): install it.") from error
+        needed = " and ".join(export_needs(path))
+        raise InputError(f"{path} needs the package {needed} to become ONNX ({error}): install it.") from error
     kind = estimators.class_of(path)
     classifies = hasattr(kind, "predict_proba")
     update_registered_converter(

@@ -13,6 +13,7 @@ from lockstep.errors import InputError
 from lockstep.models import estimators, export, training
 from lockstep.models.encoding import Encoding, learn
 from lockstep.models.model import Learned, Model, open_graph
+from lockstep.models.plainly import plainly
 from lockstep.rows import splits
 from lockstep.rows.contract import to_columns, to_target
 from lockstep.rows.prepared import KEY
@@ -35,6 +36,11 @@ def fit(spec: Spec, rows: pd.DataFrame, progress: Callable[[str], None]) -> Fitt
 
     Raises `InputError` for what the spec or the data got wrong, `Refused` for a model that must not be served.
     """
+    with plainly(progress):
+        return _fit(spec, rows, progress)
+
+
+def _fit(spec: Spec, rows: pd.DataFrame, progress: Callable[[str], None]) -> Fitted:
     columns = to_columns(rows, spec.contract)
     encoding = learn(spec.contract, columns)
     _insist_on_few_labels(spec, encoding)
@@ -67,8 +73,21 @@ def fit(spec: Spec, rows: pd.DataFrame, progress: Callable[[str], None]) -> Fitt
         linear=export.to_graph(baseline, plain.shape[1], "the linear baseline"),
         learned=learned,
         provenance=pd.DataFrame({"key": np.sort(rows[KEY].to_numpy())}),
-        record={"rows": len(rows), "parity": parity, "params": trained.params, "trials": trained.trials},
+        record={
+            "rows": len(rows),
+            "parity": parity,
+            "params": _as_json(trained.params),
+            "trials": [trial | {"params": _as_json(trial["params"])} for trial in trained.trials],
+        },
     )
+
+
+def _as_json(params: dict[str, Any]) -> dict[str, Any]:
+    """Parameters as strict JSON: `.nan` and `.inf` of params.yaml as text."""
+    return {
+        name: str(value) if isinstance(value, float) and not np.isfinite(value) else value
+        for name, value in params.items()
+    }
 
 
 def _folds(spec: Spec, rows: pd.DataFrame) -> list[splits.Fold]:

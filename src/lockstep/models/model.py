@@ -86,6 +86,11 @@ class Learned:
         """binary, multiclass or regression."""
         return self.contract.target.task
 
+    @property
+    def cut(self) -> float:
+        """From which probability on a row is called positive; 0.5, which nothing reads, where there is no threshold."""
+        return 0.5 if self.threshold is None else self.threshold
+
     def dummy_predictions(self, n: int) -> Floats:
         """What a model without features says of n rows: the training share of each class, or the training mean."""
         return np.full(n, self.dummy[-1]) if self.task != "multiclass" else np.tile(self.dummy, (n, 1))

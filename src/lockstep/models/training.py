@@ -15,12 +15,15 @@ from lockstep.models.encoding import Encoding, Matrix
 from lockstep.models.model import Calibration
 from lockstep.rows.splits import Fold
 from lockstep.spec import AtPrecision, AtRecall, Evaluate, Maximise, Task, Train
-from lockstep.statistics.metrics import METRICS
+from lockstep.statistics.metrics import METRICS, Metric
 
 Floats = npt.NDArray[np.float64]
 
 MOST_POINTS = 200
 """Points kept of an isotonic calibration, spread evenly."""
+
+MARGIN = 1e-5
+"""How far below the score that chose it a threshold may lie: the graph's float32 must not move a tie across it."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -58,7 +61,10 @@ def train(spec: Train, evaluate: Evaluate, data: Data, encoding: Encoding, progr
 
     Raises `InputError` when the estimator refuses its parameters or a threshold cannot be reached.
     """
-    params, trials, judged = _search(spec, evaluate, data, encoding, progress)
+    candidates = _candidates(spec)
+    for candidate in candidates:
+        estimators.insist(spec, candidate, encoding, data.task)
+    params, trials, judged = _search(spec, evaluate, data, encoding, progress, candidates)
     wanted = not isinstance(evaluate.threshold, float) and data.task == "binary"
     if judged is None and (spec.calibrate or wanted):
         progress(f"fitting {len(data.folds)} folds, for {'calibration' if spec.calibrate else 'the threshold'}")
@@ -78,24 +84,35 @@ def train(spec: Train, evaluate: Evaluate, data: Data, encoding: Encoding, progr
     )
 
 
-def _search(
-    spec: Train, evaluate: Evaluate, data: Data, encoding: Encoding, progress: Callable[[str], None]
-) -> tuple[dict[str, Any], list[dict[str, Any]], Judged | None]:
+def _candidates(spec: Train) -> list[dict[str, Any]]:
+    """What a search tries: all combinations, or some of them by chance; without a search one that changes nothing."""
     if spec.search is None:
-        return {}, [], None
+        return [{}]
     from sklearn.model_selection import ParameterGrid, ParameterSampler
 
     grid = ParameterGrid(spec.search.params)
-    candidates = (
-        list(grid)
+    drawn = (
+        grid
         if len(grid) <= spec.search.trials
-        else list(ParameterSampler(spec.search.params, spec.search.trials, random_state=spec.seed))
+        else ParameterSampler(spec.search.params, spec.search.trials, random_state=spec.seed)
     )
+    return [dict(sorted(candidate.items())) for candidate in drawn]
+
+
+def _search(
+    spec: Train,
+    evaluate: Evaluate,
+    data: Data,
+    encoding: Encoding,
+    progress: Callable[[str], None],
+    candidates: list[dict[str, Any]],
+) -> tuple[dict[str, Any], list[dict[str, Any]], Judged | None]:
+    if spec.search is None:
+        return {}, [], None
     metric = METRICS[evaluate.primary]
     trials: list[dict[str, Any]] = []
     best: tuple[float, dict[str, Any], Judged] | None = None
-    for number, candidate in enumerate(candidates, start=1):
-        params = dict(sorted(candidate.items()))
+    for number, params in enumerate(candidates, start=1):
         progress(f"trial {number} of {len(candidates)}: {params}")
         judged = _judge(spec, params, data, encoding)
         score = _mean_score(metric, judged)
@@ -106,12 +123,19 @@ def _search(
     return best[1], trials, best[2]
 
 
-def _mean_score(metric: Any, judged: Judged) -> float:
+def _mean_score(metric: Metric, judged: Judged) -> float:
     ends = np.cumsum(judged.folds)
     scores = [
         metric(judged.y[end - size : end], judged.p[end - size : end])
         for end, size in zip(ends, judged.folds, strict=True)
     ]
+    for number, score in enumerate(scores, start=1):
+        if not np.isfinite(score):
+            raise InputError(
+                f"{metric.title} is not defined on fold {number} of {len(scores)}: its rows lack a class of the "
+                "target, or are all alike. So no trial can be compared with another. Lower train.folds, widen the "
+                "window, or judge by another evaluate.primary, such as log_loss."
+            )
     return float(np.mean(scores))
 
 
@@ -136,7 +160,7 @@ def _insist_on_classes(data: Data, fit: npt.NDArray[np.int64]) -> None:
 
 def _fit(spec: Train, params: dict[str, Any], data: Data, encoding: Encoding, rows: npt.NDArray[np.int64]) -> Any:
     estimator = estimators.build(spec, params, encoding)
-    if not estimators.stops_early(spec):
+    if not estimators.stops_early({**spec.params, **params}):
         return estimators.fit(estimator, data.x[rows], data.y[rows])
     # Rows are in time order: the last tenth is the latest.
     fit, early = np.split(rows, [int(len(rows) * 0.9)])
@@ -184,10 +208,12 @@ _CALIBRATIONS = {"isotonic": _isotonic, "sigmoid": _sigmoid}
 def choose_threshold(wish: float | Maximise | AtPrecision | AtRecall, p: Floats, y: Floats) -> float:
     """The probability from which on a row counts as positive, chosen on rows that took no part in the fit.
 
-    Raises `InputError` when no threshold reaches the wished precision.
+    On these rows `p >= threshold` holds for exactly those that the choice was about. Raises `InputError` when they are
+    all of one class, or when no threshold reaches the wished precision.
     """
     if isinstance(wish, float):
         return wish
+    _insist_on_both(y)
     order = np.argsort(-p, kind="stable")
     ranked, hits = p[order], np.cumsum(y[order])
     last = np.append(np.diff(ranked) != 0, True)
@@ -212,4 +238,19 @@ def choose_threshold(wish: float | Maximise | AtPrecision | AtRecall, p: Floats,
                     f"{precision.max():.3f} (params.yaml: evaluate.threshold). Ask for less."
                 )
             best = int(reached[-1])
-    return float(np.float32(scores[best]))
+    return _between(float(scores[best]), float(scores[best + 1]) if best + 1 < len(scores) else 0.0)
+
+
+def _between(score: float, next_lower: float) -> float:
+    """A little below a score, and at most half way to the next lower one."""
+    threshold = max(score - MARGIN, (score + next_lower) / 2)
+    return threshold if next_lower < threshold < score else score
+
+
+def _insist_on_both(y: Floats) -> None:
+    if not 0 < y.sum() < len(y):
+        missing = "negative" if y.sum() else "positive"
+        raise InputError(
+            f"no threshold can be chosen: the later rows of the training folds hold no {missing} one. Lower "
+            "train.folds, widen the window, or give evaluate.threshold as a number."
+        )

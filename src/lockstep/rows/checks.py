@@ -18,6 +18,9 @@ from lockstep.spec import Contract
 LEAK_WARNING, LEAK_REFUSAL = 0.85, 0.995
 """Areas under the ROC curve of a single column. On real flights the departure delay reaches 0.898."""
 
+QUARANTINE_WARNING = 0.01
+"""Share of rows."""
+
 BINS = 64
 SAMPLE = 50_000
 
@@ -39,8 +42,9 @@ class Evidence:
     `sample` holds up to 50,000 training rows, those with the smallest key hashes (so the sample does not depend on
     order), `outcomes` (n, k) their target as 0 and 1 (a column a class; for regression, above the median or not),
     `halves` (n,) a bit of each row's hash; `constant` the columns with one value in all rows; `ahead` counts rows whose
-    moment in a column lies after the row's own time; `repeated` rows whose key came before; `both_sides` keys that
-    stand on both sides.
+    moment in a column lies after the row's own time, out of `rows` in training and holdout; `repeated` rows whose key
+    came before; `both_sides` keys that stand on both sides; `raw` and `quarantine` count rows, `rules` the broken ones;
+    `vanished` names, by column, the partitions (and their rows) that hold no value of it.
     """
 
     contract: Contract
@@ -52,6 +56,10 @@ class Evidence:
     rows: int
     repeated: int
     both_sides: int
+    raw: int
+    quarantine: int
+    rules: dict[str, int]
+    vanished: dict[str, dict[str, int]]
 
 
 Check = Callable[[Evidence], Iterator[Finding]]
@@ -77,6 +85,35 @@ def rows_on_both_sides(evidence: Evidence) -> Iterator[Finding]:
             level="refusal",
             column="",
             message=f"{evidence.both_sides:,} keys stand in training and holdout: the holdout would flatter the model.",
+        )
+
+
+def full_quarantine(evidence: Evidence) -> Iterator[Finding]:
+    """More than one row in a hundred breaks the contract."""
+    if evidence.quarantine > QUARANTINE_WARNING * evidence.raw:
+        worst = sorted(evidence.rules.items(), key=lambda item: (-item[1], item[0]))[:3]
+        named = ", ".join(f"{rule} ({count:,})" for rule, count in worst)
+        share = f"{evidence.quarantine:,} of {evidence.raw:,} rows ({evidence.quarantine / evidence.raw:.1%})"
+        yield Finding(
+            id="quarantine",
+            level="warning",
+            column="",
+            message=f"{share} are in quarantine, mostly by {named}: is the source broken, or is the contract too "
+            "strict?",
+        )
+
+
+def columns_that_vanish(evidence: Evidence) -> Iterator[Finding]:
+    """A column that holds values in some partitions holds none in others."""
+    for name, partitions in evidence.vanished.items():
+        named = ", ".join(f"{partition} ({rows:,} rows)" for partition, rows in list(partitions.items())[:6])
+        more = f" and {len(partitions) - 6} more" if len(partitions) > 6 else ""
+        yield Finding(
+            id="vanishes",
+            level="warning",
+            column=name,
+            message=f"`{name}` holds no value in {named}{more}, though it does in other partitions: did the source "
+            "forget or rename it there?",
         )
 
 
@@ -126,6 +163,8 @@ def leakage(evidence: Evidence) -> Iterator[Finding]:
 CHECKS: dict[str, Check] = {
     "duplicate-key": duplicate_keys,
     "both-sides": rows_on_both_sides,
+    "quarantine": full_quarantine,
+    "vanishes": columns_that_vanish,
     "constant": constant_columns,
     "looks-ahead": columns_that_look_ahead,
     "leakage": leakage,

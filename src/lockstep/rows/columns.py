@@ -17,6 +17,9 @@ if TYPE_CHECKING:
     import pandas as pd
     import pyarrow as pa
 
+EXACT = 2**53
+"""float64 holds every whole number up to here; beyond, neighbours become one."""
+
 SCALARS = "a value must be a single text, number, true/false or time"
 
 _ISO = r"^\d{4}-\d{2}-\d{2}([T ]\d{2}:\d{2}(:\d{2}([.,]\d+)?)?(Z|[+-]\d{2}(:?\d{2})?)?)?$"
@@ -47,8 +50,8 @@ def text_of(value: Any) -> str:
 def array_of(values: Sequence[Any], column: str, where: str, type: pa.DataType | None = None) -> pa.Array:
     """Python scalars (None: missing) as one arrow array, of `type` or of the narrowest type that holds them all.
 
-    All true/false: bool; all whole: int64; all numbers: float64; all moments: timestamp; anything else: text.
-    Raises `InputError` for nested values.
+    All true/false: bool; all whole: int64; all numbers: float64, unless it would merge whole numbers beyond 2^53; all
+    moments: timestamp; anything else: text. Raises `InputError` for nested values.
     """
     import pyarrow as pa
 
@@ -78,22 +81,43 @@ def _type_of(values: Sequence[Any]) -> pa.DataType:
         fits = all(-(2**63) <= value < 2**63 for value in values if value is not None)
         return pa.int64() if fits else pa.string()
     if all(issubclass(kind, (int, float, Decimal)) and kind is not bool for kind in kinds):
-        return pa.float64()
+        return pa.float64() if all(map(_is_exact, values)) else pa.string()
     if all(issubclass(kind, date) for kind in kinds):
         return pa.timestamp("us")
     return pa.string()
 
 
-def unified(types: Iterable[pa.DataType]) -> pa.DataType:
-    """The type for a column that has several in several places: numbers widen, any other mixture is text."""
+def _is_exact(value: Any) -> bool:
+    """Does float64 hold the value as it is meant? Fractions are rounded in any case, whole numbers must not be."""
+    if not isinstance(value, (int, Decimal)):
+        return True
+    number = Decimal(value)
+    return not number.is_finite() or abs(number) <= EXACT or number != number.to_integral_value()
+
+
+def is_wide(column: pa.ChunkedArray) -> bool:
+    """Does the column hold a whole number that float64 would merge with its neighbours?"""
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    if not pa.types.is_integer(column.type) or column.type.bit_width < 64:
+        return False
+    return any(value is not None and abs(value) > EXACT for value in pc.min_max(column).as_py().values())
+
+
+def unified(types: Iterable[pa.DataType], *, wide: bool = False) -> pa.DataType:
+    """The type for a column that has several in several places: numbers widen, any other mixture is text.
+
+    `wide`: somewhere it holds whole numbers beyond 2^53, which next to fractions have to stay text.
+    """
     import pyarrow as pa
 
     kinds = {type for type in types if not pa.types.is_null(type)}
     if len(kinds) < 2:
         return kinds.pop() if kinds else pa.null()
-    if all(pa.types.is_integer(kind) for kind in kinds) and pa.uint64() not in kinds:
+    if all(pa.types.is_integer(kind) for kind in kinds):
         return pa.int64()
-    if all(pa.types.is_integer(kind) or pa.types.is_floating(kind) for kind in kinds):
+    if all(pa.types.is_integer(kind) or pa.types.is_floating(kind) for kind in kinds) and not wide:
         return pa.float64()
     return pa.string()
 
@@ -124,6 +148,8 @@ def _plain(column: pa.ChunkedArray, name: str, where: str) -> pa.ChunkedArray:
         return column.cast(pa.timestamp("us"))
     if pa.types.is_large_string(kind) or pa.types.is_string_view(kind) or pa.types.is_time(kind):
         return column.cast(pa.string())
+    if kind == pa.uint64() or (pa.types.is_decimal(kind) and kind.scale <= 0):
+        return _whole(column)
     if pa.types.is_decimal(kind) or pa.types.is_float16(kind):
         return column.cast(pa.float64())
     if not (pa.types.is_primitive(kind) or pa.types.is_string(kind) or pa.types.is_null(kind)) or pa.types.is_duration(
@@ -133,6 +159,16 @@ def _plain(column: pa.ChunkedArray, name: str, where: str) -> pa.ChunkedArray:
             f"{where}: column `{name}` holds {kind}; a value must be a single text, number, true/false or time"
         )
     return column
+
+
+def _whole(column: pa.ChunkedArray) -> pa.ChunkedArray:
+    """Whole numbers of a type that may hold more than int64 does: as int64 where they fit, otherwise as text."""
+    import pyarrow as pa
+
+    try:
+        return column.cast(pa.int64())
+    except pa.ArrowInvalid:
+        return column.cast(pa.string())
 
 
 def table_of(frame: pd.DataFrame, where: str) -> pa.Table:
@@ -165,7 +201,7 @@ def _column_of(series: pd.Series[Any], name: str, where: str) -> pa.Array | pa.C
             return pa.array(series, from_pandas=True)
         except (pa.ArrowInvalid, pa.ArrowNotImplementedError, pa.ArrowTypeError) as error:
             raise InputError(
-                f"{where}: column `{name}` holds {series.dtype}, which is not a type for rows ({error})"
+                f"{where}: column `{name}` holds {series.dtype}, which is not a type for rows: {SCALARS}"
             ) from error
     values = [None if _missing(value) else value.item() if isinstance(value, np.generic) else value for value in series]
     array = array_of(values, name, where)

@@ -43,13 +43,13 @@ class Admitted:
     reasons: pd.DataFrame
 
 
-def admit(frame: pd.DataFrame, contract: Contract) -> Admitted:
-    """Type the raw rows and judge them by the contract.
+def admit(frame: pd.DataFrame, contract: Contract, where: str = "the source") -> Admitted:
+    """Type the raw rows and judge them by the contract; `where` names their origin in errors.
 
     Raises `InputError` if the frame lacks a declared column or names one twice.
     """
     columns = declared(contract)
-    _insist_on_columns(frame, columns)
+    _insist_on_columns(frame, columns, where)
     typed = {name: _TYPES[column.type](frame[name]) for name, column in columns.items()}
     rows = pd.DataFrame({name: column.kept for name, column in typed.items()}, index=frame.index)
     wrong = pd.DataFrame({name: column.wrong for name, column in typed.items()}, index=frame.index)
@@ -68,16 +68,16 @@ def schema(columns: dict[str, Column]) -> pa.DataFrameSchema:
     )
 
 
-def _insist_on_columns(frame: pd.DataFrame, columns: dict[str, Column]) -> None:
+def _insist_on_columns(frame: pd.DataFrame, columns: dict[str, Column], where: str) -> None:
     twice = sorted(set(frame.columns[frame.columns.duplicated()].astype(str)))
     if twice:
-        raise InputError(f"the source has two columns named {', '.join(map(repr, twice))}: rename one of them.")
+        raise InputError(f"{where} has two columns named {', '.join(map(repr, twice))}: rename one of them.")
     lacking = [name for name in columns if name not in frame.columns]
     if lacking:
         have = [str(name) for name in frame.columns]
         hints = "".join(nearest(name, have) for name in lacking[:1])
         raise InputError(
-            f"the source lacks {', '.join(map(repr, lacking))}, which the contract declares (params.yaml: contract). "
+            f"{where} lacks {', '.join(map(repr, lacking))}, which the contract declares (params.yaml: contract). "
             f"It has: {', '.join(have)}.{hints} Correct the name in the contract, or let the source deliver the column."
         )
 
@@ -187,7 +187,10 @@ def _integer(values: pd.Series[Any]) -> Typed:
     if _is_text(values):
         # Through text and not through float, which would round identifiers beyond 2^53.
         text = values.astype("str").str.strip()
-        whole = text.str.fullmatch(r"[+-]?\d{1,18}(\.0*)?").fillna(False).astype(bool) & values.notna()
+        whole = (
+            text.str.fullmatch(r"[+-]?(\d{1,18}|[1-8]\d{18}|9[01]\d{17})(\.0*)?").fillna(False).astype(bool)
+            & values.notna()
+        )
         numbers = text[whole].str.replace(r"\.0*$", "", regex=True).astype("int64")
         return Typed(numbers.astype("Int64").reindex(values.index), ~whole & ~_missing(values))
     whole = values.notna() & (values.abs() < 2.0**63) & (values % 1 == 0)

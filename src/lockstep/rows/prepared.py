@@ -14,10 +14,13 @@ import pandas as pd
 from lockstep.errors import InputError
 from lockstep.rows import splits
 from lockstep.rows.checks import SAMPLE, Evidence, findings
+from lockstep.rows.claims import Claims
 from lockstep.rows.contract import admit, outcomes
+from lockstep.rows.presence import Presence
 from lockstep.rows.roles import declared
 from lockstep.rows.tables import read_table
 from lockstep.spec import Contract, Spec
+from lockstep.spec.messages import shown
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -46,17 +49,20 @@ class Preparation:
     counts: Counter[str] = field(default_factory=Counter)
     rules: Counter[str] = field(default_factory=Counter)
     classes: Counter[Any] = field(default_factory=Counter)
-    _seen: splits.Hashes = field(default_factory=lambda: np.empty(0, dtype=np.uint64))
+    held_out: Counter[Any] = field(default_factory=Counter)
+    _claims: Claims = field(default_factory=Claims)
     _holdout_keys: list[splits.Hashes] = field(default_factory=list)
     _training_keys: list[splits.Hashes] = field(default_factory=list)
     _sample: pd.DataFrame | None = None
     _values: dict[str, set[str]] = field(default_factory=dict)
     _ahead: Counter[str] = field(default_factory=Counter)
+    _presence: Presence = field(default_factory=Presence)
 
-    def sort(self, raw: pd.DataFrame) -> Sorted:
+    def sort(self, raw: pd.DataFrame, partition: str = "all") -> Sorted:
         """Judge the raw rows of one partition and put each on its side."""
         raw = raw.reset_index(drop=True)
-        admitted = admit(raw, self.spec.contract)
+        admitted = admit(raw, self.spec.contract, f"the source (partition {partition})")
+        self._presence.count(partition, admitted)
         rows = admitted.rows
         rows[KEY] = splits.key_hashes(rows, self.spec.contract.key)
         reasons = pd.concat([admitted.reasons, self._misplaced(rows), self._repeated(rows, admitted.reasons)])
@@ -82,9 +88,12 @@ class Preparation:
     def summary(self) -> dict[str, Any]:
         """Counts, quarantine by rule and findings, ready for JSON.
 
-        Raises `InputError` when a side is empty or the target has a single class, `Refused` when a check refuses.
+        Raises `InputError` when a side is empty, the target has a single class on one, or a required column holds no
+        value in a partition; `Refused` when a check refuses.
         """
+        self._insist_on_rules_kept()
         self._insist_on_rows()
+        self._insist_on_classes()
         found = findings(self._evidence())
         return {
             "rows": {name: self.counts[name] for name in ("rows", *SIDES)},
@@ -111,12 +120,11 @@ class Preparation:
         return _reason_rows(rows.index[outside], f"{time}:window")
 
     def _repeated(self, rows: pd.DataFrame, reasons: pd.DataFrame) -> pd.DataFrame:
-        """Later rows of a key seen before. Rows already in quarantine do not claim a key."""
+        """Later rows of a key seen before. Rows in quarantine do not claim a key, nor do rows without an outcome: it
+        may arrive later, in a row of its own."""
         good = rows[~rows.index.isin(reasons["row"])]
-        keys = good[KEY].to_numpy()
-        again = good[KEY].duplicated().to_numpy() | _contains(self._seen, keys)
-        # Two sorted runs, which a stable sort merges in linear time.
-        self._seen = np.sort(np.concatenate([self._seen, np.sort(keys[~again])]), kind="stable")
+        labelled = outcomes(good, self.spec.contract.target).notna().to_numpy()
+        again = self._claims.repeated(good[KEY].to_numpy(), labelled)
         return _reason_rows(good.index[again], "duplicate-key")
 
     def _labelled(self, rows: pd.DataFrame) -> pd.DataFrame:
@@ -127,14 +135,14 @@ class Preparation:
     def _remember(self, good: pd.DataFrame, made: Sorted) -> None:
         target, time = self.spec.contract.target, self.spec.contract.time
         if target.task != "regression":
-            raw = made.training[target.column]
-            self.classes.update(raw.value_counts().to_dict())
+            self.classes.update(_counts(made.training[target.column]))
+            self.held_out.update(_counts(made.holdout[target.column]))
         self._training_keys.append(made.training[KEY].to_numpy())
         self._holdout_keys.append(made.holdout[KEY].to_numpy())
         self._remember_variation(good)
         for name, column in self.spec.contract.columns.items():
             if time and column.type == "datetime" and name != time and column.available != "after":
-                self._ahead[name] += int((good[name] > good[time]).sum())
+                self._ahead[name] += sum(int((side[name] > side[time]).sum()) for side in (made.training, made.holdout))
         sample = made.training if self._sample is None else pd.concat([self._sample, made.training])
         self._sample = sample.nsmallest(SAMPLE, KEY) if len(sample) > SAMPLE else sample
 
@@ -155,6 +163,10 @@ class Preparation:
             ahead=dict(self._ahead),
             rows=self.counts["training"] + self.counts["holdout"],
             repeated=self.rules["duplicate-key"],
+            raw=self.counts["rows"],
+            quarantine=self.counts["quarantine"],
+            rules=dict(self.rules),
+            vanished=self._presence.vanished(),
             both_sides=len(
                 np.intersect1d(
                     np.concatenate(self._training_keys), np.concatenate(self._holdout_keys), assume_unique=True
@@ -173,32 +185,51 @@ class Preparation:
                 columns = [outcome > outcome.median()]
         return np.column_stack([column.to_numpy(dtype="float64") for column in columns])
 
-    def _insist_on_rows(self) -> None:
-        counts, target = self.counts, self.spec.contract.target
+    def _insist_on_rules_kept(self) -> None:
+        counts = self.counts
         if counts["rows"] and counts["quarantine"] == counts["rows"]:
             worst = ", ".join(f"{rule} ({count:,})" for rule, count in self.rules.most_common(3))
             raise InputError(
                 f"all {counts['rows']:,} rows break the contract: {worst}. Correct params.yaml (contract.columns) or "
                 "the source. Nothing was written."
             )
+        for name, partitions in self._presence.vanished().items():
+            if declared(self.spec.contract)[name].missing == "refused":
+                partition, rows = next(iter(partitions.items()))
+                raise InputError(
+                    f"{partition}: column `{name}` holds no value in any of its {rows:,} rows, though it does in other "
+                    "partitions and may not be missing. Did the source forget or rename it there? Correct the source, "
+                    f"or say `missing: allowed` (params.yaml: contract.columns.{name}). Nothing was written."
+                )
+
+    def _insist_on_rows(self) -> None:
         for side, remedy in (
             ("training", "Move ingest.from back, or shorten split.holdout or split.gap."),
             ("holdout", "Check that the source delivers rows up to ingest.until, or lengthen split.holdout."),
         ):
-            if not counts[side]:
+            if not self.counts[side]:
                 raise InputError(f"no rows are left for {side}. {self.story()}. {remedy}")
-        if target.task != "regression" and len(self.classes) < 2:
-            only = next(iter(self.classes))
-            raise InputError(
-                f"the target `{target.column}` has a single class, {only!r}, in all {counts['training']:,} training "
-                "rows: there is nothing to learn. Check contract.target and the source."
-            )
-        if target.task == "binary" and (len(self.classes) > 2 or target.positive not in self.classes):
-            seen = ", ".join(repr(name) for name in sorted(self.classes, key=str)[:8])
+
+    def _insist_on_classes(self) -> None:
+        target = self.spec.contract.target
+        if target.task == "regression":
+            return
+        both = self.classes | self.held_out
+        if target.task == "binary" and len(both) > 1 and (len(both) > 2 or target.positive not in both):
+            seen = ", ".join(shown(name) for name in sorted(both, key=str)[:8])
             raise InputError(
                 f"the binary target `{target.column}` holds {seen}; it needs two values, one of them "
-                f"{target.positive!r} (params.yaml: contract.target.positive)."
+                f"{shown(target.positive)} (params.yaml: contract.target.positive)."
             )
+        for rows, classes, remedy in (
+            ("training rows", self.classes, "there is nothing to learn. Check contract.target and the source."),
+            ("holdout rows", self.held_out, "nothing can be judged. Lengthen split.holdout, or check the source."),
+        ):
+            if len(classes) < 2:
+                only, count = next(iter(classes.items()))
+                raise InputError(
+                    f"the target `{target.column}` has a single class, {shown(only)}, in all {count:,} {rows}: {remedy}"
+                )
 
 
 SIDES = {
@@ -210,11 +241,10 @@ SIDES = {
 }
 
 
-def _contains(ordered: splits.Hashes, keys: splits.Hashes) -> np.ndarray[Any, np.dtype[np.bool_]]:
-    if not len(ordered):
-        return np.zeros(len(keys), dtype=bool)
-    places = np.minimum(np.searchsorted(ordered, keys), len(ordered) - 1)
-    return np.asarray(ordered[places] == keys)
+def _counts(values: pd.Series[Any]) -> dict[Any, int]:
+    """How often each value occurs, by plain Python values."""
+    found = values.value_counts()
+    return dict(zip(found.index.astype(object).tolist(), found.tolist(), strict=True))
 
 
 def _reason_rows(index: pd.Index[Any], rule: str) -> pd.DataFrame:
@@ -222,7 +252,11 @@ def _reason_rows(index: pd.Index[Any], rule: str) -> pd.DataFrame:
 
 
 def _with_reasons(raw: pd.DataFrame, reasons: pd.DataFrame) -> pd.DataFrame:
-    """Quarantined rows as text: a column's dtype may differ between partitions, and text holds them all."""
+    """Quarantined rows as text: a column's dtype may differ between partitions, and text holds them all.
+
+    A source's own column of the reasons' name makes room for them.
+    """
+    raw = raw.drop(columns=REASONS, errors="ignore")
     text = raw.astype("str").where(raw.notna())
     listed = reasons.sort_values(["row", "rule"], kind="stable").groupby("row")["rule"].agg(" ".join)
     text.insert(0, REASONS, listed.reindex(text.index) if len(text) else pd.Series([], dtype="str"))
@@ -248,7 +282,7 @@ def quarantine_schema(names: Sequence[str]) -> pa.Schema:
     """The types of the quarantine: the source's columns as text, led by the reasons."""
     import pyarrow as pa
 
-    return pa.schema([(name, pa.string()) for name in (REASONS, *names)])
+    return pa.schema([(name, pa.string()) for name in dict.fromkeys((REASONS, *names))])
 
 
 def column_names(paths: Sequence[Path]) -> list[str]:

@@ -87,19 +87,28 @@ def folds(rows: pd.DataFrame, keys: Hashes, contract: Contract, split: Split, co
     """
     by_time = contract.time and not isinstance(split, GroupSplit)
     made = _time_folds(rows, contract, split, count) if by_time else _hash_folds(rows, keys, split, count)
-    for fit, judge in made:
-        if not len(fit) or not len(judge):
-            raise InputError(
-                f"{len(rows):,} training rows do not fill {count} folds (params.yaml: train.folds). "
-                "Lower train.folds or widen the window."
-            )
-    return made
+    if all(len(fit) and len(judge) for fit, judge in made):
+        return made
+    waits = _waits(contract, split) if by_time else []
+    said = f"{len(rows):,} training rows do not fill {count} folds (params.yaml: train.folds)"
+    if waits and all(len(judge) for _, judge in made):
+        longest = max(waits, key=lambda wait: pd.Timestamp(0) + offset(wait))
+        raise InputError(
+            f"{said}: the gap of {longest} leaves no earlier rows to fit on. Shorten it (split.gap or "
+            "contract.target.known_after), lower train.folds or widen the window."
+        )
+    raise InputError(f"{said}. Lower train.folds or widen the window.")
+
+
+def _waits(contract: Contract, split: Split) -> list[str]:
+    """What must lie between rows to fit and rows to judge; the longest counts."""
+    return [wait for wait in (getattr(split, "gap", None), contract.target.known_after) if wait]
 
 
 def _time_folds(rows: pd.DataFrame, contract: Contract, split: Split, count: int) -> list[Fold]:
     times = rows[contract.time].to_numpy(dtype="datetime64[us]")
     edges = np.sort(times)[np.linspace(0, len(times), count + 2).astype(int)[1:-1]]
-    waits = [wait for wait in (getattr(split, "gap", None), contract.target.known_after) if wait]
+    waits = _waits(contract, split)
     made = []
     for position, edge in enumerate(edges):
         until = min([pd.Timestamp(edge), *(pd.Timestamp(edge) - offset(wait) for wait in waits)]).to_datetime64()

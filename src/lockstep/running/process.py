@@ -21,7 +21,7 @@ from typing import Any
 import yaml
 
 from lockstep.errors import InputError, exit_code
-from lockstep.running import lock, repository, versions
+from lockstep.running import listing, lock, repository, versions
 from lockstep.running.guardian import Guardian
 from lockstep.running.stage import Run, Stage
 from lockstep.spec import Spec, read_spec
@@ -80,24 +80,42 @@ def _run(stage: Stage, run: Run, root: Path) -> None:
     with _alone(root, stage):
         _check_versions(root, listed)
         spec = read_spec(root / "params.yaml").restricted(stage.spec)
+        if listed:
+            _check_listed(root, stage, spec, listed)
         if guardian.watches:
             _check_inputs(root, stage)
         before = _state(root, listed)
-        with stage.files(root, guardian.check) as files:
+
+        def before_moving() -> None:
+            guardian.check()
+            if listed:
+                listing.check_code(stage.name, listed, root)
+
+        with stage.files(root, before_moving) as files:
             run(spec, files)
             _check_unchanged(root, stage, spec, before, _state(root, listed))
 
 
 def _listed(root: Path, stage: Stage) -> Mapping[str, Any]:
     """The stage as dvc.yaml lists it; empty without one."""
+    listed = (_values(root / "dvc.yaml").get("stages") or {}).get(stage.name)
+    return listed if isinstance(listed, Mapping) else {}
+
+
+def _values(path: Path) -> Mapping[str, Any]:
+    """A YAML file as bare values; empty without one."""
     try:
-        content = yaml.load((root / "dvc.yaml").read_text(encoding="utf-8"), Loader=yaml.CSafeLoader) or {}
+        return yaml.load(path.read_text(encoding="utf-8"), Loader=yaml.CSafeLoader) or {}
     except FileNotFoundError:
         return {}
     except (UnicodeDecodeError, yaml.YAMLError) as error:
-        raise InputError(f"dvc.yaml cannot be read: {error}") from None
-    listed = (content.get("stages") or {}).get(stage.name)
-    return listed if isinstance(listed, Mapping) else {}
+        raise InputError(f"{path.name} cannot be read: {error}") from None
+
+
+def _check_listed(root: Path, stage: Stage, spec: Spec, listed: Mapping[str, Any]) -> None:
+    """DVC knows of everything that the stage is about to read."""
+    listing.check_params(stage.name, listed, stage.spec, _values(root / listing.SPEC))
+    listing.check_inputs(stage.name, listed, [*stage.reads.values(), *stage.incoming(spec)])
 
 
 @contextmanager

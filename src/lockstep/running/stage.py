@@ -7,7 +7,7 @@ against it, the spec handed to `run` holds no other keys, and `files` gives no o
 from __future__ import annotations
 
 import shutil
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -92,7 +92,7 @@ class Stage:
 
     `spec` lists dotted paths of params.yaml (`contract`, `evaluate.threshold`): the rest is out of reach of `run`.
     `reads` maps names to files or folders, `writes` names to outputs, all relative to the repository's root.
-    `description` is the sentence about it in dvc.yaml.
+    `incoming` gives what it reads besides, which the spec names. `description` is the sentence about it in dvc.yaml.
     """
 
     name: str
@@ -100,12 +100,13 @@ class Stage:
     spec: tuple[str, ...]
     reads: Mapping[str, str] = field(default_factory=dict)
     writes: Mapping[str, Output]
+    incoming: Callable[[Spec], Iterable[str]] = lambda spec: ()
 
     @contextmanager
     def files(self, root: Path, before_moving: Callable[[], object] = lambda: None) -> Iterator[Files]:
         """Input and output paths; outputs appear together when the block ends well, and not at all otherwise.
 
-        `before_moving` is called right before a finished file moves to its place, and may end the process.
+        `before_moving` is called right before a finished file moves to its place, and may raise or end the process.
         """
         files = Files(self, root, before_moving)
         files.clear()

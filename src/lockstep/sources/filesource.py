@@ -52,19 +52,22 @@ def survey(place: Place, time: str | None) -> dict[str, Any]:
     import pyarrow.compute as pc
 
     kinds: dict[str, set[Any]] = {}
+    wide: set[str] = set()
     rows = unplaced = 0
     times: list[datetime] = []
     for table in readers.read(place.open, place.name):
         rows += len(table)
         for field in table.schema:
             kinds.setdefault(field.name, set()).add(field.type)
+        wide.update(name for name in table.column_names if columns.is_wide(table.column(name)))
         if time:
             moments = moments_of(table, time, place.name)
             unplaced += moments.null_count
             times += [edge for edge in pc.min_max(moments).as_py().values() if edge is not None]
     return {
-        "columns": {name: str(columns.unified(found)) for name, found in kinds.items()},
+        "columns": {name: str(columns.unified(found, wide=name in wide)) for name, found in kinds.items()},
         "order": list(kinds),
+        "wide": sorted(wide),
         "rows": rows,
         "unplaced": unplaced,
         "first": min(times).isoformat() if times else None,
@@ -128,7 +131,8 @@ class FilesSource:
         for record in self._records.values():
             for name in record["order"]:
                 kinds.setdefault(name, set()).add(pa.type_for_alias(record["columns"][name]))
-        types = {name: columns.unified(found) for name, found in kinds.items()}
+        wide = {name for record in self._records.values() for name in record["wide"]}
+        types = {name: columns.unified(found, wide=name in wide) for name, found in kinds.items()}
         return pa.schema([(name, pa.string() if pa.types.is_null(kind) else kind) for name, kind in types.items()])
 
     def records(self) -> dict[str, dict[str, Any]]:
@@ -201,13 +205,15 @@ def _conform(table: pa.Table, schema: pa.Schema, where: str) -> pa.Table:
     import pyarrow as pa
 
     there = set(table.column_names)
-    columns = [
-        table.column(field.name) if field.name in there else pa.nulls(len(table), field.type) for field in schema
-    ]
-    try:
-        return pa.table(columns, names=schema.names).cast(schema)
-    except pa.ArrowInvalid as error:
-        raise InputError(f"{where}: {error}") from error
+    made = []
+    for field in schema:
+        column = table.column(field.name) if field.name in there else pa.nulls(len(table), field.type)
+        try:
+            made.append(column.cast(field.type))
+        except pa.ArrowInvalid as error:
+            # arrow's own words quote the value
+            raise InputError(f"{where}: column `{field.name}` holds {column.type}, expected {field.type}") from error
+    return pa.table(made, schema=schema)
 
 
 def _append(path: Path, table: pa.Table) -> None:

@@ -96,13 +96,30 @@ def _imported(name: str, top: str) -> Iterator[str]:
 
 def _imported_by_file(path: Path) -> Iterator[str]:
     """Imports of a module that is a file of its own, in no package: grimp only reads packages."""
-    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"), filename=str(path))):
+    for node in ast.walk(_parsed(path)):
         if isinstance(node, ast.Import):
             yield from (alias.name for alias in node.names)
         elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
             top = node.module.partition(".")[0]
             inner = (f"{node.module}.{alias.name}" for alias in node.names)
             yield from [node.module, *(name for name in inner if _spec(top) and _file(name))]
+
+
+def _parsed(path: Path) -> ast.Module:
+    """A module's source. Raises `InputError` when it is not Python."""
+    try:
+        return ast.parse(path.read_bytes(), filename=str(path))
+    except SyntaxError as error:
+        raise InputError(syntax_sentence(path, error.lineno, error.msg)) from None
+    except ValueError as error:  # a null byte, or an encoding that does not hold
+        raise InputError(syntax_sentence(path, None, str(error))) from None
+
+
+def syntax_sentence(path: str | Path | None, line: int | None, problem: str) -> str:
+    """What to say about a source that is not Python; the path from the current folder where it lies inside."""
+    where = Path(path or "a module")
+    shown = where.relative_to(Path.cwd()) if where.is_relative_to(Path.cwd()) else where
+    return f"{shown}:{line or '?'}: {problem.removesuffix('.')}. Python cannot read this file: correct it there"
 
 
 def _is_ours(top: str, root: Path) -> bool:
@@ -118,8 +135,13 @@ def _is_ours(top: str, root: Path) -> bool:
 @cache
 def _graph(top: str) -> ImportGraph:
     import grimp
+    from grimp.exceptions import SourceSyntaxError
 
-    return grimp.build_graph(top, include_external_packages=True, cache_dir=None)
+    try:
+        return grimp.build_graph(top, include_external_packages=True, cache_dir=None)
+    except SourceSyntaxError as error:
+        _parsed(Path(error.filename))  # says what is wrong, which grimp does not
+        raise InputError(syntax_sentence(error.filename, error.lineno, "not Python")) from None
 
 
 @cache

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 from lockstep.errors import InputError, nearest
 from lockstep.rows import columns
 from lockstep.running import repository
-from lockstep.sources import closure, filesource, partitions, places
+from lockstep.sources import closure, filesource, imports, partitions, places
 from lockstep.sources.partitions import Manifest, Wanted
 from lockstep.spec import Ingest
 
@@ -44,7 +44,11 @@ class Source(Protocol):
 
 
 class FunctionSource:
-    """`ingest.source`: a function `module:function` called with the bounds of each partition, returning its rows."""
+    """`ingest.source`: a function `module:function` called with the bounds of each partition, returning its rows.
+
+    What the function reads may change without a trace in its code: to fetch a partition again, remove its file from
+    data/raw and run `dvc repro --force ingest`.
+    """
 
     def __init__(self, ingest: Ingest, time: str | None, before: Manifest) -> None:
         assert ingest.source
@@ -108,7 +112,7 @@ def _code_and_function(source: str) -> tuple[str, Callable[[Any, Any], Any]]:
         code = closure.code_hash(source.split(":", maxsplit=1)[0], Path.cwd())
     except Exception:
         _load(source)  # says better what is wrong with it
-        raise
+        raise  # wrong in a module beside it
     return code, _load(source)
 
 
@@ -122,6 +126,10 @@ def _load(source: str) -> Callable[[Any, Any], Any]:
         if error.name and (module_name + ".").startswith(error.name + "."):
             raise InputError(f"ingest.source: there is no module `{error.name}` ({source}); is it in src/?") from error
         raise InputError(f"{_raised(source, error)} when it was imported.\n\n{_trace(error)}") from error
+    except SyntaxError as error:
+        raise InputError(
+            f"ingest.source: {imports.syntax_sentence(error.filename, error.lineno, error.msg)}"
+        ) from error
     except (Exception, SystemExit) as error:
         raise InputError(f"{_raised(source, error)} when it was imported.\n\n{_trace(error)}") from error
     function = getattr(module, name, None)

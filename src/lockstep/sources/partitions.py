@@ -194,7 +194,7 @@ def read_manifest(folder: Path) -> Manifest:
     """
     manifest = _load(folder / MANIFEST)
     if not manifest.complete:
-        raise InputError(f"{folder}: an ingest was interrupted before it ended; run `dvc repro ingest`")
+        raise InputError(f"{folder}: an ingest was interrupted before it ended; run `dvc repro --force ingest`")
     verify(manifest, folder)
     return manifest
 
@@ -223,7 +223,7 @@ def _load(path: Path) -> Manifest:
         partitions = [_partition(entry) for entry in content["partitions"]]
         return Manifest(partitions=partitions, files=dict(content["files"]), complete=content["complete"] is True)
     except FileNotFoundError:
-        raise InputError(f"{path}: is missing; run `dvc repro ingest`") from None
+        raise InputError(f"{path}: is missing; run `dvc repro --force ingest`") from None
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise InputError(f"{path}: is damaged ({error!r}); run `dvc repro --force ingest`") from error
 

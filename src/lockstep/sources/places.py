@@ -69,7 +69,11 @@ def _outside(name: str) -> Iterator[None]:
 
 
 def places(files: str | list[str]) -> list[Place]:
-    """The files that a folder, a glob or a list of them means, by name. Raises `InputError` when one means none."""
+    """The files that a folder, a glob or a list of them means, by name.
+
+    Raises `InputError` when one means none, or lies where DVC cannot watch it.
+    """
+    watched(files)
     names: set[str] = set()
     for entry in [files] if isinstance(files, str) else files:
         found = _remote_names(entry) if _remote(entry) else _local_names(entry)

@@ -1,8 +1,8 @@
 """Readers of table files: CSV, parquet, JSON lines. Each yields tables of at most a few megabytes, in file order.
 
 A reader never guesses past damage: what is not UTF-8, ragged, empty or ambiguous is one `InputError` with file and
-line. CSV and JSON text stay as they are (`NA` is text); an empty CSV field is missing. Types are the contract's
-business.
+line, which never quotes a row: what it holds may be private. CSV and JSON text stay as they are (`NA` is text); an
+empty CSV field is missing. Types are the contract's business.
 """
 
 from __future__ import annotations
@@ -114,16 +114,12 @@ def _explain_csv(open_file: Open, where: str, ragged: list[Any], error: Exceptio
     if ragged:
         row = ragged[0]
         found = f"expected {row.expected_columns} fields, found {row.actual_columns}"
-        raise InputError(f"{where}, row {row.number} (the header is row 1): {found}: {_short(row.text)}") from error
+        raise InputError(f"{where}, row {row.number} (the header is row 1): {found}") from error
     if "invalid UTF8" in str(error):
         _refuse_encoding(open_file, where)
     if "straddling" in str(error):
         raise InputError(f"{where}: a value is longer than {BLOCK:,} bytes; is a quote never closed?") from error
-    raise InputError(f"{where}: cannot be read as CSV ({error})") from error
-
-
-def _short(text: str, limit: int = 120) -> str:
-    return text if len(text) <= limit else text[:limit] + "…"
+    raise InputError(f"{where}: cannot be read as CSV; is a quote never closed?") from error
 
 
 def _refuse_encoding(open_file: Open, where: str) -> NoReturn:
@@ -157,6 +153,12 @@ def read_jsonl(open_file: Open, where: str, types: Types | None = None) -> Itera
         raise InputError(f"{where}: is empty")
 
 
+_JSON_KINDS = {
+    dict: "an empty one", list: "a list", str: "a text", int: "a number", float: "a number", bool: "true or false",
+    type(None): "null",
+}  # fmt: skip
+
+
 def _object(line: bytes, where: str) -> dict[str, Any]:
     def once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
         if len(pairs) != len(dict(pairs)):
@@ -167,12 +169,13 @@ def _object(line: bytes, where: str) -> dict[str, Any]:
         value = json.loads(line.decode("utf-8-sig"), object_pairs_hook=once)
     except UnicodeDecodeError as error:
         raise InputError(f"{where}: is not UTF-8 ({error.reason})") from error
-    except ValueError as error:
-        raise InputError(f"{where}: is not JSON ({error}): {_short(line.decode().strip())}") from error
+    except json.JSONDecodeError as error:
+        raise InputError(f"{where}: is not JSON ({error.msg} at position {error.pos + 1})") from error
+    except ValueError as error:  # a whole number of thousands of digits
+        raise InputError(f"{where}: holds a number that is too long to be read") from error
     if not isinstance(value, dict) or not value:
-        raise InputError(
-            f'{where}: expected an object like {{"column": value, …}}, found {_short(line.decode().strip())}'
-        )
+        found = _JSON_KINDS[type(value)]
+        raise InputError(f'{where}: expected an object like {{"column": value, …}}, found {found}')
     for name, item in value.items():
         if isinstance(item, (list, dict)):
             raise InputError(

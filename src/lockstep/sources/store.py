@@ -29,7 +29,7 @@ class Store:
 
     Nothing is removed before all that is missing has come. An ingest that fails or is killed leaves what was there,
     the whole partitions that it added and a manifest that says it is not complete; the next one fetches what is still
-    missing.
+    missing. A partition is fetched again when its file is gone, and when a function had no rows for it.
     """
 
     def __init__(
@@ -44,12 +44,17 @@ class Store:
         self._wanted = wanted
         self._records = records
         self._replace = replace
-        self._there = partitions.reusable(wanted, before)
+        self._there = self._reusable(before)
         self._reused = len(self._there)
         self._before = {partition.name: partition for partition in before.partitions}
         self._added: list[Partition] = []
         self._saved = time.monotonic()
         self.scratch = folder / ".spool"
+
+    def _reusable(self, before: Manifest) -> dict[str, Partition]:
+        """What files hold follows from their hashes; what a function did not have yet may have come since."""
+        found = partitions.reusable(self._wanted, before)
+        return {name: partition for name, partition in found.items() if partition.rows or self._records}
 
     def __enter__(self) -> Self:
         shutil.rmtree(self.scratch, ignore_errors=True)
@@ -98,11 +103,13 @@ class Store:
         parts = self._there.values()
         empty = [part.name for part in parts if not part.rows]
         loose = sum(part.rows for part in parts if part.name == partitions.UNPLACED)
+        outside = sum(record["rows"] for record in self._records.values()) - sum(part.rows for part in parts)
         return (
             f"ingest: {sum(part.rows for part in parts):,} rows in {len(parts)} partitions: "
             f"{self._reused} reused, {len(parts) - self._reused} fetched"
             + (f"; no rows in {', '.join(empty)}" if empty else "")
             + (f"; {loose:,} rows without a readable time" if loose else "")
+            + (f"; {outside:,} rows outside the window" if outside > 0 else "")
         )
 
     def _forget(self, partition: Partition) -> None:

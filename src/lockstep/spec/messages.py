@@ -42,7 +42,7 @@ def findings(errors: Iterable[ErrorDetails]) -> Iterator[Finding]:
         spot = anatomy.locate(Spec, error["loc"])
         if error["type"] == "missing" and _misspelt(spot, unknown):
             continue
-        if isinstance(spot.shape.chosen_by, str):
+        if isinstance(spot.shape.chosen_by, str) and error["type"] != "missing":
             yield _wrong_choice(error, spot)
         else:
             yield spot.path, _SENTENCES.get(error["type"], _other)(error, spot)
@@ -106,9 +106,13 @@ def _pattern(error: ErrorDetails, spot: Spot) -> str:
 _LIMITS = {"gt": "above", "ge": "at least", "lt": "below", "le": "at most"}
 
 
+def _number(value: float) -> str:
+    return f"{value:g}" if isinstance(value, float) else str(value)
+
+
 def _out_of_range(error: ErrorDetails, spot: Spot) -> str:
     limits = error.get("ctx", {})
-    bounds = [f"{word} {limits[name]:g}" for name, word in _LIMITS.items() if name in limits]
+    bounds = [f"{word} {_number(limits[name])}" for name, word in _LIMITS.items() if name in limits]
     return f"{shown(error['input'])} is out of range: it must be {' and '.join(bounds)}.{_expected(spot)}"
 
 

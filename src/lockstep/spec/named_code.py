@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import ast
 import difflib
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
+from typing import Any
 
 from lockstep.errors import nearest
 from lockstep.spec.code_index import Modules, NotFound, Unclear
-from lockstep.spec.column_rules import Findings
+from lockstep.spec.column_rules import Findings, is_feature
+from lockstep.spec.estimator_traits import export_needs, keeps_rows, own_holdouts, without_probabilities
 from lockstep.spec.messages import listed, shown
 from lockstep.spec.section import Withheld
 from lockstep.spec.sections import Spec
@@ -61,6 +63,9 @@ def estimator(spec: Spec, modules: Modules) -> Findings:
         return
     yield from _parameters(spec, signature)
     yield from _suits(spec, signature)
+    yield from _in_time_order(spec, signature)
+    yield from _exported(spec, modules)
+    yield from _keeps_private(spec, signature)
 
 
 def _suits(spec: Spec, signature: Signature) -> Findings:
@@ -76,6 +81,52 @@ def _suits(spec: Spec, signature: Signature) -> Findings:
             path,
             f"{shown(spec.train.estimator)} gives no probabilities (predict_proba). Name a classifier that does.",
         )
+    elif wanted == "classifier":
+        searched = spec.train.search.params if spec.train.search is not None else {}
+        said = without_probabilities(spec.train.estimator, spec.train.params)
+        if said and not any(not without_probabilities(spec.train.estimator, one) for one in _each(searched)):
+            yield path, f"{said}. Add it to `train.params`, or name another classifier."
+
+
+def _in_time_order(spec: Spec, signature: Signature) -> Findings:
+    """Nothing that the estimator does by itself looks into the future."""
+    kind = spec.train.estimator.rpartition(".")[2]
+    if kind.endswith("CV") or "cv" in signature.parameters:
+        said = f"{kind} validates on folds of its own, which ignore time and groups"
+        yield ("train", "estimator"), f"{said}. Name the plain estimator, with `train.search` or `train.calibrate`."
+    for name, said in own_holdouts(spec.train.estimator, spec.train.params):
+        yield ("train", "params", name), said
+    if spec.train.search is not None:
+        for one in _each(spec.train.search.params):
+            for name, said in own_holdouts(spec.train.estimator, one):
+                yield ("train", "search", "params", name), said
+
+
+def _each(searched: Mapping[str, list[Any]]) -> Iterator[dict[str, Any]]:
+    """Each value that a search tries, by itself."""
+    return ({name: value} for name, values in searched.items() for value in values)
+
+
+def _exported(spec: Spec, modules: Modules) -> Findings:
+    """What the conversion to ONNX needs is installed."""
+    for package in export_needs(spec.train.estimator):
+        try:
+            modules.spec(package)
+        except NotFound:
+            library = spec.train.estimator.partition(".")[0]
+            said = f"models of {library} become ONNX through `{package}`, which is not installed"
+            yield ("train", "estimator"), f"{said}. Add it to requirements/pipeline.in, then `make lock`."
+
+
+def _keeps_private(spec: Spec, signature: Signature) -> Findings:
+    """No private value is written into a graph."""
+    if not keeps_rows(signature.names):
+        return
+    for name, column in spec.contract.columns.items():
+        if column.private and is_feature(column):
+            said = f"{shown(spec.train.estimator)} keeps training rows in its graph, and with them the private `{name}`"
+            yield ("train", "estimator"), f"{said}. Name another estimator, or write `feature: false` for the column."
+            return
 
 
 def _parameters(spec: Spec, signature: Signature) -> Findings:

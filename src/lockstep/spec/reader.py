@@ -23,7 +23,11 @@ def read_spec(path: Path = Path("params.yaml")) -> Spec:
     """
     document = read_document(path)
     spec, problems = _checked(document)
-    found = rules.findings(spec), named_code.findings(spec, path.absolute().parent)
+    found = (
+        rules.findings(spec),
+        rules.forgotten_by_dvc(document.places),
+        named_code.findings(spec, path.absolute().parent),
+    )
     problems += [document.problem(place, text) for findings in found for place, text in _news(document, findings)]
     if document.problems or problems:
         fail(document.file, [*document.problems, *problems])

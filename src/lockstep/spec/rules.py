@@ -6,7 +6,7 @@ Rules also run on a spec of which parts were wrong: what is absent raises `Withh
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from itertools import chain
 from typing import Any
 
@@ -267,6 +267,21 @@ def no_duplicates(spec: Spec) -> Findings:
         yield from twice(ingest.files, ("ingest", "files"))
     for name, tried in (spec.train.search.params if spec.train.search else {}).items():
         yield from twice(tried, ("train", "search", "params", name))
+
+
+# --- all of the file
+
+FORGOTTEN_BY_DVC = ("size", "nfiles")
+"""dvc/stage/cache.py leaves keys of these names out of the hash of a stage, wherever they stand."""
+
+
+def forgotten_by_dvc(paths: Iterable[tuple[str | int, ...]]) -> Findings:
+    """No key has a name that DVC drops when it looks in its cache of runs for an earlier one like this."""
+    for path in paths:
+        if path[-1] in FORGOTTEN_BY_DVC:
+            forgets = f"DVC forgets keys named `{path[-1]}` when it looks for an earlier run"
+            why = f"{forgets}, and would bring back a stale model"
+            yield path, f"{why}. Name the column otherwise, in a source function that renames it."
 
 
 # --- words that several rules use

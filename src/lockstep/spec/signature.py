@@ -19,12 +19,14 @@ _MIXINS: dict[str, Kind] = {"ClassifierMixin": "classifier", "RegressorMixin": "
 
 @dataclass(frozen=True, kw_only=True)
 class Signature:
-    """An estimator's parameters, whether it takes others beside (`**kwargs` to the end), its kind and its methods."""
+    """An estimator's parameters, whether it takes others beside (`**kwargs` to the end), its kind, its methods, and the
+    names of the class and of those it derives from."""
 
     parameters: tuple[str, ...]
     open: bool
     kind: Kind
     methods: frozenset[str]
+    names: tuple[str, ...]
 
 
 def read_signature(path: str, modules: Modules) -> Signature:
@@ -41,11 +43,13 @@ def read_signature(path: str, modules: Modules) -> Signature:
         parameters, is_open = _parameters(line)
     except Unclear:
         return _imported(path)
+    names = [each.node.name for each in line]
     return Signature(
         parameters=tuple(parameters),
         open=is_open,
-        kind=_kind([each.node.name for each in line], name),
+        kind=_kind(names, name),
         methods=frozenset(method for each in line for method in _methods(each.node)),
+        names=tuple(names),
     )
 
 
@@ -125,4 +129,5 @@ def _imported(path: str) -> Signature:
         open=any(each.kind is each.VAR_KEYWORD for each in parameters),
         kind=_kind([each.__name__ for each in found.__mro__], name),
         methods=frozenset(dir(found)),
+        names=tuple(each.__name__ for each in found.__mro__),
     )

@@ -2,14 +2,25 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from lockstep.running.process import main
 from lockstep.running.stage import Files, Output, Stage
 from lockstep.spec import Spec
+
+
+def incoming(spec: Spec) -> Iterable[str]:
+    """Files, folders and URLs that the spec names as the source of rows."""
+    from lockstep.sources import kinds as sources
+
+    return sources.dependencies(spec.ingest)
+
 
 STAGE = Stage(
     name="ingest",
     spec=("ingest", "contract.time"),
     writes={"raw": Output(path="data/raw", kind="directory")},
+    incoming=incoming,
 )
 
 

@@ -39,7 +39,7 @@ def run(spec: Spec, files: Files) -> None:
         ParquetWriter(files.write("quarantine"), refused) as quarantine,
     ):
         for partition in console.track(partitions, "preparing"):
-            rows = preparation.sort(read_frame(partition.path(raw)))
+            rows = preparation.sort(read_frame(partition.path(raw)), partition.name)
             training.write(as_table(rows.training, schema))
             holdout.write(as_table(rows.holdout, schema))
             quarantine.write(as_table(rows.quarantine, refused))

@@ -34,7 +34,8 @@ def run(spec: Spec, files: Files) -> None:
     files.write("linear").write_bytes(fitted.linear)
     files.write("contract").write_text(fitted.learned.to_json(), encoding="utf-8")
     write_parquet(fitted.provenance, files.write("provenance"))
-    files.write("training").write_text(json.dumps(fitted.record, indent=1, sort_keys=True) + "\n", encoding="utf-8")
+    record = json.dumps(fitted.record, indent=1, sort_keys=True, allow_nan=False)
+    files.write("training").write_text(record + "\n", encoding="utf-8")
 
 
 if __name__ == "__main__":

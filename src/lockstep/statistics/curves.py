@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
-from lockstep.statistics.metrics import Floats, Ints, finite
+from lockstep.statistics.metrics import finite
+from lockstep.statistics.totals import Floats, Ints
 
 Rows = list[dict[str, float]]
 

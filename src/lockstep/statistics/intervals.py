@@ -8,129 +8,31 @@ speaks of blocks like these and of this fitted model; not of next season, not of
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from functools import cached_property
 from math import floor, isfinite, log10, sqrt
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
 
-from lockstep.statistics.metrics import BINS, METRICS, Floats, Ints, Metric, Scored, finite
+from lockstep.statistics.blocks import Blocks, Kind
+from lockstep.statistics.metrics import BINS, METRICS, Metric, finite
+from lockstep.statistics.totals import Floats, Scored
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
-
-Kind = Literal["day", "week", "group", "row"]
+    from collections.abc import Iterable, Sequence
 
 LEVEL = 0.95
-RESAMPLES = 1000
-SEED = 20130101
 FEWEST_BLOCKS = 10
 FEWEST_ROWS = 30
-WEEK = 7
-
-_WEIGHTS = 2_000_000  # weights held at once: 16 MB
-
-
-@dataclass(frozen=True, kw_only=True, eq=False)
-class Blocks:
-    """Which rows belong together. `ids` (n,) are 0..units - 1, in time order; `count` is D, what an interval prints.
-
-    Days are units of their own (D = units) or are drawn as overlapping weeks (D = units' weeks): `days` (units,) then
-    says which calendar day each unit is, counted from the first.
-    """
-
-    ids: Ints
-    units: int
-    count: int
-    kind: Kind
-    days: Ints | None = None
-
-    def take(self, rows: npt.NDArray[np.bool_]) -> Blocks:
-        """The blocks of some rows: a mask (n,). Blocks left empty are gone."""
-        present, ids = np.unique(self.ids[rows], return_inverse=True)
-        if self.days is None:
-            return Blocks(ids=ids, units=len(present), count=len(present), kind=self.kind)
-        days = Blocks(ids=ids, units=len(present), count=len(present), kind="day", days=_from_first(self.days[present]))
-        return days.weekly() if self.kind == "week" else days
-
-    def weekly(self) -> Blocks:
-        """Days as overlapping weeks, for the daily values of a single model, which are autocorrelated.
-
-        D is the number of whole weeks, counted from the first day, that hold rows. Blocks other than days stay.
-        """
-        if self.kind != "day" or self.days is None:
-            return self
-        return replace(self, kind="week", count=len(np.unique(self.days[self.days < self._weeks * WEEK] // WEEK)))
-
-    @cached_property
-    def _weeks(self) -> int:
-        assert self.days is not None
-        return (int(self.days[-1]) + 1) // WEEK if len(self.days) else 0
-
-    def weights(self, resamples: int = RESAMPLES, seed: int = SEED) -> Iterator[Floats]:
-        """How often each unit is in each resample, in chunks (c, units). The same numbers for the same blocks."""
-        random = np.random.default_rng(seed)
-        width = self.units if self.days is None else int(self.days[-1]) + WEEK
-        chunk = max(1, min(256, _WEIGHTS // max(1, width)))
-        for start in range(0, resamples, chunk):
-            size = min(chunk, resamples - start)
-            if self.kind == "week":
-                yield self._weeks_drawn(random, size)
-            else:
-                yield _drawn(random, size, self.units, self.units)
-
-    def _weeks_drawn(self, random: np.random.Generator, size: int) -> Floats:
-        """Weeks begin on any day that leaves them whole; a day is in each week that began in the 7 days up to it."""
-        assert self.days is not None
-        span = int(self.days[-1]) + 1
-        begun = np.zeros((size, span + WEEK))
-        drawn = _drawn(random, size, self._weeks, span - WEEK + 1)
-        begun[:, WEEK : span + 1] = np.cumsum(drawn, axis=1)
-        begun[:, span + 1 :] = self._weeks
-        return np.asarray(begun[:, self.days + WEEK] - begun[:, self.days], float)
-
-
-def _drawn(random: np.random.Generator, size: int, number: int, of: int) -> Floats:
-    """How often each of `of` things is drawn when `number` are, `size` times over: (size, of)."""
-    things = random.integers(0, of, (size, number)) + of * np.arange(size)[:, None]
-    return np.bincount(things.ravel(), minlength=size * of).reshape(size, of).astype(np.float64)
-
-
-def _from_first(days: Ints) -> Ints:
-    return days - days[0] if len(days) else days
-
-
-def blocks_of(rows: int, *, times: npt.ArrayLike | None = None, groups: npt.ArrayLike | None = None) -> Blocks:
-    """Blocks of `rows` rows: calendar days of `times` (datetime64), or values of `groups`, or each row by itself.
-
-    Raises `ValueError` when a time is missing. Missing groups (None, NaN) are one group.
-
-    >>> blocks_of(3, times=np.array(["2013-01-01T23", "2013-01-02T01", "2013-01-02T05"], "datetime64[h]")).ids
-    array([0, 1, 1])
-    """
-    if times is not None:
-        days = np.asarray(times).astype("datetime64[D]")
-        if np.isnat(days).any():
-            raise ValueError("a row without a time belongs to no day")
-        present, ids = np.unique(days, return_inverse=True)
-        since = _from_first(present.astype(np.int64))
-        return Blocks(ids=ids, units=len(present), count=len(present), kind="day", days=since)
-    if groups is not None:
-        values, ids = np.unique(_labels(groups), return_inverse=True)
-        return Blocks(ids=ids, units=len(values), count=len(values), kind="group")
-    return Blocks(ids=np.arange(rows), units=rows, count=rows, kind="row")
-
-
-def _labels(values: npt.ArrayLike) -> npt.NDArray[np.str_]:
-    return np.array(["" if v is None or v != v else f"={v}" for v in np.asarray(values, object)], dtype=np.str_)
+FEWEST_WORTH = 2.0
 
 
 @dataclass(frozen=True, kw_only=True)
 class Interval:
     """An estimate and how far it reaches; `low` and `high` are None, and `note` says why, when that cannot be said.
 
-    `blocks` is D and `kind` what the blocks are; `error` is the standard error, bootstrap SD · √(D / (D - 1)).
+    `blocks` is D and `kind` what the blocks are; `error` is the standard error, bootstrap SD · √(D / (D - 1)), and
+    `degrees` the t distribution's, D - 1; for groups with what they are worth (`Blocks.worth`) in place of D.
     """
 
     value: float | None
@@ -139,6 +41,7 @@ class Interval:
     blocks: int
     kind: Kind
     error: float | None = None
+    degrees: float | None = None
     note: str = ""
 
     def document(self) -> dict[str, float | int | str | None]:
@@ -155,7 +58,7 @@ class Interval:
 
 
 def rounded(interval: Interval) -> Interval:
-    """The interval to what it supports: two significant digits of its half-width; four of the value without one.
+    """The interval to what it supports: two significant digits of its half-width; three of the value without one.
 
     >>> rounded(Interval(value=0.68551234, low=0.6734, high=0.6976, blocks=13, kind="week")).document()
     {'value': 0.686, 'low': 0.673, 'high': 0.698, 'blocks': 13}
@@ -164,9 +67,9 @@ def rounded(interval: Interval) -> Interval:
     if low is not None and high is not None and high > low:
         digits = 1 - floor(log10((high - low) / 2))
     elif value is not None and isfinite(value) and value != 0:
-        digits = 3 - floor(log10(abs(value)))
+        digits = 2 - floor(log10(abs(value)))
     else:
-        digits = 4
+        digits = 3
     return replace(interval, value=_round(value, digits), low=_round(low, digits), high=_round(high, digits))
 
 
@@ -301,16 +204,21 @@ def _interval(metric: Metric, value: float, sd: float | None, note: str, blocks:
         return replace(empty, note=f"too few to say: {metric.title} is not defined in many resamples")
     if models == 1 and sd == 0 and value in metric.bounds:
         return replace(empty, note=f"too few to say: {metric.title} is {value:g} in every resample")
-    error = sd * sqrt(blocks.count / (blocks.count - 1))
-    half = t_quantile(1 - (1 - LEVEL) / 2, blocks.count - 1) * error
+    # One group that holds nearly all rows is worth hardly more than one block, and one block has no spread.
+    if blocks.worth < FEWEST_WORTH:
+        return replace(empty, note=f"too few to say: one {blocks.kind} holds nearly all rows")
+    error = sd * sqrt(blocks.worth / (blocks.worth - 1))
+    half = t_quantile(1 - (1 - LEVEL) / 2, blocks.worth - 1) * error
     # Ends are cut at the metric's own range: no truth lies beyond, so this cannot cost coverage.
     least, most = (
         metric.bounds if models == 1 else (metric.bounds[0] - metric.bounds[1], metric.bounds[1] - metric.bounds[0])
     )
-    return replace(empty, low=max(value - half, least), high=min(value + half, most), error=error)
+    return replace(
+        empty, low=max(value - half, least), high=min(value + half, most), error=error, degrees=blocks.worth - 1
+    )
 
 
-def t_quantile(share: float, degrees: int) -> float:
+def t_quantile(share: float, degrees: float) -> float:
     """Quantile of Student's t. scipy.stats would say the same and costs every stage half a second to import."""
     from scipy.special import stdtrit
 
@@ -323,8 +231,8 @@ def p_value(interval: Interval) -> float | None:
     """
     from scipy.special import stdtr
 
-    if interval.error is None or interval.value is None:
+    if interval.error is None or interval.degrees is None or interval.value is None:
         return None
     if interval.error == 0:
         return 1.0 if interval.value == 0 else 0.0
-    return float(2 * stdtr(interval.blocks - 1, -abs(interval.value) / interval.error))
+    return float(2 * stdtr(interval.degrees, -abs(interval.value) / interval.error))

@@ -8,12 +8,13 @@ from typing import TYPE_CHECKING
 import numpy as np
 import numpy.typing as npt
 
-from lockstep.statistics.intervals import Blocks, Interval, own_intervals
+from lockstep.statistics.blocks import Blocks
+from lockstep.statistics.intervals import Interval, own_intervals
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from lockstep.statistics.metrics import Floats, Ints
+    from lockstep.statistics.totals import Floats, Ints
 
 MISSING = "(missing)"
 MOST = 50
