@@ -41,7 +41,7 @@ def render(spec: Spec, found: Evaluation, record: dict[str, Any]) -> str:
         "## How good it is",
         _exam(found),
         _metric_table(found),
-        *_slices(found),
+        *_slices(found, spec.evaluate.primary),
         "## Data",
         _bullets(f"{name}: {found.summary['rows'][name]:,}" for name in ("rows", *SIDES)),
         *_unseen(found),
@@ -86,18 +86,17 @@ def _metric_table(found: Evaluation) -> str:
     return table(["metric", "dummy", "linear", "this model", "95 % interval"], rows, right=(1, 2, 3))
 
 
-def _slices(found: Evaluation) -> list[str]:
+def _slices(found: Evaluation, metric: str) -> list[str]:
     made: list[str] = []
     for each in found.slices:
-        first = next(iter(found.metrics))
         rows = [
-            [label(part.value), f"{part.rows:,}", _value(part.metrics[first]), _reach(part.metrics[first])]
+            [label(part.value), f"{part.rows:,}", _value(part.metrics[metric]), _reach(part.metrics[metric])]
             for part in each.slices
         ]
         left = (
             f"\n\n{each.left_out} smaller values ({each.rows_left_out:,} rows) are left out." if each.left_out else ""
         )
-        head = [label(each.column), "rows", METRICS[first].title, "95 % interval"]
+        head = [label(each.column), "rows", METRICS[metric].title, "95 % interval"]
         made += [f"### By {label(each.column)}", table(head, rows, right=(1, 2)) + left]
     return made
 

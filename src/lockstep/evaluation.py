@@ -28,9 +28,6 @@ GOLDEN_ROWS = 24
 REFERENCE_ROWS = 10_000
 """Rows kept of each side for comparing later data with."""
 
-UNSEEN = "(unseen)"
-"""The class of holdout rows whose label training never saw: the model gives it probability zero."""
-
 
 @dataclass(frozen=True, kw_only=True)
 class Evaluation:
@@ -121,7 +118,7 @@ def sit(spec: Spec, model: Model, linear: Model, holdout: pd.DataFrame) -> Exam:
     y = to_target(holdout, contract.target, list(model.learned.classes))
     predicted = [model.predict(columns), linear.predict(columns), model.learned.dummy_predictions(len(holdout))]
     unseen = int((y < 0).sum()) if model.learned.task == "multiclass" else None
-    if unseen:
+    if unseen:  # a class of their own, to which every model gives probability zero
         predicted = [np.column_stack([p, np.zeros(len(p))]) for p in predicted]
         y = np.where(y < 0, len(model.learned.classes), y)
     groups = holdout[spec.split.column].astype("str") if isinstance(spec.split, GroupSplit) else None
