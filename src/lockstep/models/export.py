@@ -79,6 +79,11 @@ def _no_conversion(path: str, reason: str) -> InputError:
     )
 
 
+def sample(n: int) -> npt.NDArray[np.int64]:
+    """Positions of the rows that graph and estimator are compared on: 50,000 spread evenly over n, or all."""
+    return np.unique(np.linspace(0, n - 1, min(n, PARITY_ROWS)).astype(np.int64))
+
+
 def insist_on_parity(
     estimator: Any, calibration: Calibration | None, model: Model, x: Matrix, y: Floats, primary: str
 ) -> dict[str, float]:
@@ -86,8 +91,7 @@ def insist_on_parity(
 
     Returns what was found. Raises `Refused` when too many rows differ, or the primary metric does.
     """
-    rows = np.unique(np.linspace(0, len(x) - 1, min(len(x), PARITY_ROWS)).astype(int))
-    task = model.learned.task
+    rows, task = sample(len(x)), model.learned.task
     expected = estimators.predict(estimator, x[rows], task)
     if calibration is not None:
         expected = calibration.apply(expected)
