@@ -14,14 +14,6 @@ from conftest import ROOT
 EDGE = {"lockstep.cli", "lockstep.upkeep", "lockstep.running.process"}
 """They start things. Nothing is built on them, except that a stage's module runs itself through `process`."""
 
-STATISTICS = {
-    "lockstep.statistics.totals",
-    "lockstep.statistics.metrics",
-    "lockstep.statistics.blocks",
-    "lockstep.statistics.intervals",
-    "lockstep.statistics.slices",
-    "lockstep.statistics.curves",
-}
 SERVED = {"lockstep.models.encoding", "lockstep.models.model"}
 """What a service loads too: it must start without the libraries of training."""
 
@@ -75,11 +67,28 @@ def test_no_stage_depends_on_the_lint_that_looks_at_it() -> None:
     assert not found
 
 
-@pytest.mark.parametrize("module", sorted(STATISTICS))
+@pytest.mark.parametrize(
+    "module", sorted(grimp.build_graph("lockstep", cache_dir=None).find_children("lockstep.statistics"))
+)
 def test_statistics_need_numpy_and_scipy_only(module: str) -> None:
     assert not reach(module) & {"pandas", "pyarrow", "sklearn", "onnx", "onnxruntime", "pydantic", "yaml", "dvc"}
     ours = {name for name in graph().find_upstream_modules(module) if name.startswith("lockstep.")}
-    assert ours <= STATISTICS | {"lockstep.errors"}
+    assert all(name.startswith("lockstep.statistics.") for name in ours - {"lockstep.statistics"})
+
+
+@pytest.mark.parametrize(
+    ("room", "never"),
+    [
+        ("lockstep.spec", {"numpy", "pandas", "sklearn", "dvc"}),
+        ("lockstep.running", {"numpy", "pandas", "sklearn", "dvc"}),
+        ("lockstep.sources", {"lockstep.rows.contract", "lockstep.rows.prepared", "lockstep.models.model"}),
+        ("lockstep.rows", {"lockstep.models.model", "lockstep.models.encoding", "sklearn", "onnxruntime"}),
+        ("lockstep.models", {"lockstep.evaluation", "lockstep.statistics.intervals", "dvc"}),
+    ],
+)
+def test_a_room_does_not_reach_what_it_must_not_know(room: str, never: set[str]) -> None:
+    reached = set().union(*(graph().find_upstream_modules(module) for module in graph().find_children(room)))
+    assert not never & ({name.partition(".")[0] for name in reached} | reached)
 
 
 @pytest.mark.parametrize("module", sorted(SERVED))

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 
 import pytest
 
@@ -122,3 +123,43 @@ def test_a_syntax_error_in_the_users_source_is_one_sentence(toy: Project) -> Non
     assert result.returncode == 1
     assert "src/toy/source.py:1: " in result.stderr
     assert "Traceback" not in result.stderr
+
+
+@pytest.mark.parametrize("options", [(), ("--fix",)])
+def test_in_the_wrong_folder_the_missing_spec_is_the_only_error(tmp_path: Path, options: tuple[str, ...]) -> None:
+    result = lockstep(Project(tmp_path, {}), "check", *options)
+    assert result.returncode == 1
+    assert result.stderr.count("\n") == result.stderr.count("error: ") == 1
+    assert "params.yaml" in result.stderr
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("content", [b"\xff\xfe", b"numpy = ", b'[tool]\nnumpy = "1"\n'])
+def test_a_foreign_versions_file_is_one_error_and_fix_mends_it(toy: Project, content: bytes) -> None:
+    assert lockstep(toy, "check", "--fix").returncode == 0
+    (toy.root / "versions.toml").write_bytes(content)
+    result = lockstep(toy, "check")
+    assert (result.returncode, result.stderr.count("error: ")) == (1, 1)
+    assert "versions.toml" in result.stderr
+    assert lockstep(toy, "check", "--fix").stdout.startswith("rewrote versions.toml\n")
+    assert lockstep(toy, "check").returncode == 0
+
+
+@pytest.mark.parametrize("text", ["a: [", "<<<<<<< HEAD", "stages: {ingest: null}"])
+@pytest.mark.parametrize("options", [(), ("--fix",)])
+def test_a_damaged_pipeline_file_is_one_sentence(toy: Project, text: str, options: tuple[str, ...]) -> None:
+    assert lockstep(toy, "check", "--fix").returncode == 0
+    (toy.root / "dvc.yaml").write_text(text)
+    result = lockstep(toy, "check", *options)
+    assert result.returncode == 1
+    assert result.stderr.startswith("error: dvc.yaml cannot be read: ")
+    assert result.stderr.count("\n") == 1
+
+
+@pytest.mark.parametrize("name", ["docs/data.md", "schema/params.schema.json"])
+def test_a_generated_page_that_is_not_text_is_mended(toy: Project, name: str) -> None:
+    assert lockstep(toy, "check", "--fix").returncode == 0
+    (toy.root / name).write_bytes(b"\xff\xfe")
+    assert lockstep(toy, "check").returncode == 1
+    assert f"rewrote {name}" in lockstep(toy, "check", "--fix").stdout
+    assert lockstep(toy, "check").returncode == 0

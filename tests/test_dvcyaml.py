@@ -86,6 +86,7 @@ def test_a_declared_part_of_the_spec_is_listed_once_it_is_written(toy: Project) 
 
 def test_fix_keeps_comments_other_stages_and_what_the_project_added(toy: Project) -> None:
     toy.edit("dvc.yaml", "      - src/toy/helper.py\n", "")
+    (toy.root / "incoming.csv").write_text("a\n")
     toy.edit("dvc.yaml", "stages:\n", "# ours\nstages:\n  extra:\n    cmd: echo hi  # greeting\n")
     toy.edit("dvc.yaml", "    deps:\n", "    deps:\n      - incoming.csv  # what the source reads\n")
     toy.edit("dvc.yaml", "desc: write a word", "desc: my own words")
@@ -146,3 +147,90 @@ def test_a_folder_of_code_that_is_not_needed_whole_is_complained_about_and_data_
     fix(toy)
     assert "- assets\n" in toy.read("dvc.yaml")
     assert "- src/mine\n" not in toy.read("dvc.yaml")
+
+
+DAMAGED = {
+    "a: [": "cannot be read: while parsing",
+    "<<<<<<< HEAD\n": "it is not a mapping",
+    "[1]": "it is not a mapping",
+    "stages: abc": "stages is not a mapping",
+    "stages: []": "stages is not a mapping",
+    "stages: {one: [1]}": "stages.one is not a mapping",
+    "stages: {one: null}": "stages.one is not a mapping",
+    "stages: {one: {params: 3}}": "stages.one.params is not a list",
+    "stages: {one: {params: [{versions.toml: abc}]}}": "stages.one.params, versions.toml is not a list",
+    "stages: {one: {params: [{versions.toml: [{}]}]}}": "versions.toml has an item that is not a name",
+    "stages: {one: {outs: [[1]]}}": "stages.one.outs has an item that is not a name",
+    "stages: {one: {outs: [{}]}}": "stages.one.outs has an item that is not a name",
+    "stages: {one: {outs: [{data/word.txt: 3}]}}": "stages.one.outs, data/word.txt is not a mapping",
+    "when: 2024-13-45": "cannot be read",
+}
+
+
+@pytest.mark.parametrize("text", DAMAGED)
+@pytest.mark.parametrize("work", [dvcyaml.differences, dvcyaml.fix])
+def test_a_damaged_file_is_one_sentence_whether_it_is_looked_at_or_mended(toy: Project, text: str, work) -> None:
+    (toy.root / "dvc.yaml").write_text(text)
+    with pytest.raises(InputError) as caught:
+        work(toy.root, toy.modules)
+    assert DAMAGED[text] in str(caught.value)
+    assert "\n" not in str(caught.value)
+    assert toy.read("dvc.yaml") == text
+
+
+def test_a_file_that_is_not_text_and_a_key_that_is_there_twice_are_errors(toy: Project) -> None:
+    toy.edit("dvc.yaml", "stages:\n", "stages: {}\nstages:\n")
+    with pytest.raises(InputError, match="duplicate key"):
+        dvcyaml.fix(toy.root, toy.modules)
+    (toy.root / "dvc.yaml").write_bytes(b"\xff\xfe\x00")
+    with pytest.raises(InputError, match="cannot be read"):
+        dvcyaml.fix(toy.root, toy.modules)
+
+
+@pytest.mark.parametrize("text", ["", "# nothing\n", "stages:\n", "stages: {one: {deps: , params: , outs: }}"])
+def test_what_is_empty_is_filled(toy: Project, text: str) -> None:
+    (toy.root / "dvc.yaml").write_text(text)
+    assert differences(toy)
+    fix(toy)
+
+
+def test_versions_without_keys_are_filled(toy: Project) -> None:
+    (toy.root / "dvc.yaml").write_text("stages: {one: {params: [{versions.toml: null}]}}")
+    fix(toy)
+
+
+def test_a_dep_that_is_not_there_any_more_is_said_and_removed(toy: Project) -> None:
+    toy.edit("dvc.yaml", "    deps:\n", "    deps:\n      - data/incoming  # until we moved\n")
+    found = differences(toy)
+    assert any("has data/incoming, which does not exist, and no stage writes it" in sentence for sentence in found)
+    fix(toy)
+    assert "data/incoming" not in toy.read("dvc.yaml")
+
+
+def test_a_dep_that_a_stage_or_a_download_brings_stays(toy: Project) -> None:
+    (toy.root / "lists").mkdir()
+    (toy.root / "lists/words.txt.dvc").write_text("outs: []\n")
+    (toy.root / "other").mkdir()
+    (toy.root / "other/dvc.yaml").write_text("stages: {}\n")
+    extra = "  ours:\n    cmd: x\n    wdir: sub\n    outs: [made]\n"
+    extra += "  each:\n    foreach: [a]\n    do: {cmd: x, outs: ['parts/${item}.csv']}\n"
+    toy.edit("dvc.yaml", "stages:\n", "stages:\n" + extra)
+    kept = ["s3://bucket/rows", "remote://ours/rows", "lists/words.txt", "other/table.csv", "sub/made", "sub/made/a"]
+    kept += ["parts/a.csv", "reports", "data/word.txt", "model/model.txt"]
+    lines = "".join(f"      - {name}\n" for name in kept)
+    toy.edit("dvc.yaml", "      - src/toy/helper.py\n", "      - src/toy/helper.py\n" + lines)
+    assert differences(toy) == []
+
+
+def test_files_for_which_a_folder_stands_now_are_not_called_unused(toy: Project) -> None:
+    for name in ("__init__", "a", "b"):
+        (toy.root / f"src/toy/more/{name}.py").parent.mkdir(exist_ok=True)
+        (toy.root / f"src/toy/more/{name}.py").write_text("# something\n")
+    (toy.root / "src/toy/more/a.py").write_text("from toy.more import b\n")
+    toy.edit("src/toy/helper.py", "WORD", "from toy.more import a\n\nWORD")
+    before = "      - src/toy/helper.py\n"
+    toy.edit("dvc.yaml", before, before + "      - src/toy/more/__init__.py\n      - src/toy/more/a.py\n")
+    found = " ".join(differences(toy))
+    assert "has src/toy/more/__init__.py, src/toy/more/a.py, now listed as src/toy/more" in found
+    assert "does not use" not in found
+    fix(toy)

@@ -334,3 +334,11 @@ def test_a_fit_that_did_not_converge_is_one_sentence_without_a_path() -> None:
     heard = [text for text in said if text.startswith("warning")]
     assert heard == ["warning: LogisticRegression stopped after 2 iterations before it converged"]
     assert not caught
+
+
+def test_class_weights_are_written_with_the_classes_numbers_as_text() -> None:
+    weighted = {"max_iter": 10, "class_weight": {"0": 1, "1": 20}}
+    spec, made, holdout = fitted(train={"params": weighted})
+    _, plain, _ = fitted(train={"params": {"max_iter": 10}})
+    columns = to_columns(holdout, spec.contract)
+    assert model_of(made).predict(columns).mean() > model_of(plain).predict(columns).mean() + 0.1

@@ -46,6 +46,25 @@ def test_a_lock_that_git_could_not_merge_is_an_error(toy: Project) -> None:
         lock.outputs(toy.root)
 
 
+@pytest.mark.parametrize(
+    ("text", "complaint"),
+    [
+        ("[1]", "it is not a mapping"),
+        ("<<<<<<< HEAD", "it is not a mapping"),
+        ("stages: [1]", "stages is not a mapping"),
+        ("stages: {a: null}", "stages.a is not a mapping"),
+        ("stages: {a: {outs: 3}}", "stages.a.outs is not a list"),
+        ("stages: {a: {outs: [1]}}", "an item of stages.a.outs is not a mapping"),
+        ("stages: {a: {outs: [{md5: abc}]}}", "a path of stages.a.outs is not a text"),
+        ("stages: {a: {outs: [{path: b, md5: 1}]}}", "an md5 of stages.a.outs is not a text"),
+    ],
+)
+def test_a_lock_of_another_shape_is_an_error_that_names_the_place(toy: Project, text: str, complaint: str) -> None:
+    (toy.root / "dvc.lock").write_text(text)
+    with pytest.raises(InputError, match=complaint):
+        lock.outputs(toy.root)
+
+
 def test_a_truncated_copy_in_the_cache_is_found_and_the_advice_mends_it(toy: Project) -> None:
     toy.repro()
     right = toy.read("model/model.txt")

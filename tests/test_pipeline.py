@@ -120,6 +120,26 @@ def commit(tmp_path: Path) -> Project:
     return project
 
 
+def differences(commit: Project) -> str:
+    """What is wrong with its dvc.yaml, found by its own Lockstep."""
+    code = "from pathlib import Path; from lockstep import dvcyaml; print(*dvcyaml.differences(Path.cwd()))"
+    result = commit.run("python", "-c", code)
+    assert result.returncode == 0, result.stderr
+    return result.stdout.strip()
+
+
+def test_a_fresh_clone_without_the_data_is_true(commit: Project) -> None:
+    assert not (commit.root / "data/raw").exists()
+    assert differences(commit) == ""
+
+
+@pytest.mark.parametrize("added", ["data/prepared", "data/prepared/summary.json"])
+def test_a_dep_on_what_another_stage_writes_may_be_added_in_a_fresh_clone(commit: Project, added: str) -> None:
+    line = "      - data/prepared/training.parquet\n      - src"
+    commit.edit("dvc.yaml", line, f"      - {added}\n{line}")
+    assert differences(commit) == ""
+
+
 def first_to_run(commit: Project) -> str | None:
     """The first stage that DVC would run, by a dry run that needs no data; None when everything is up to date."""
     result = commit.run("dvc", "repro", "--dry", "--allow-missing")

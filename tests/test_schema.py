@@ -103,3 +103,11 @@ def test_the_schema_is_written_whole(tmp_path: Path) -> None:
     assert schema.is_current(tmp_path)
     assert [path.name for path in (tmp_path / "schema").iterdir()] == [Path(schema.FILE).name]
     assert re.match(r"\{\n \"\$defs\"", schema.text())
+
+
+def test_a_schema_that_is_not_text_is_written_anew(tmp_path: Path) -> None:
+    path = schema.write(tmp_path)
+    path.write_bytes(b"\xff\xfe")
+    assert not schema.is_current(tmp_path)
+    schema.write(tmp_path)
+    assert schema.is_current(tmp_path)

@@ -176,7 +176,11 @@ def test_a_value_that_does_not_fit_is_named(overrides: dict[str, Any], sentence:
         ),
         ({"contract.columns.visits.max": 2**24 + 1}, "visits.max: 16777217 is beyond 16777216 (2^24)"),
         ({"contract.columns.visits.allowed": [1, -(2**25)]}, "visits.allowed[1]: -33554432 is beyond"),
-        ({"contract.columns.age.private": True}, "age.private: the model sees this private column, but golden rows"),
+        ({"contract.columns.age.private": True}, "age.private: golden rows and logs leave a private column out"),
+        (
+            {"contract.columns.mail": {"type": "category", "private": True, "missing": "allowed", "allowed": ["a"]}},
+            "mail.allowed: labels of a private column would stand in git",
+        ),
         (
             {"contract.columns.customer": {"type": "category", "private": True}},
             "customer.private: a private column of the key may not be seen by the model. Write `feature: false`.",

@@ -71,3 +71,12 @@ def test_every_top_level_name_leads_to_the_distribution_that_owns_it() -> None:
     owners = importlib.metadata.packages_distributions()
     for package in ("sklearn", "yaml", "google", "numpy", "onnxruntime", "dateutil", "pandas"):
         assert set(versions._providers(package)) <= {versions.normal(name) for name in owners[package]}
+
+
+def test_a_file_that_is_not_text_is_generated_anew(tmp_path: Path) -> None:
+    lock(tmp_path, "numpy==1.0")
+    (tmp_path / versions.FILE).write_bytes(b"\xff\xfe")
+    with pytest.raises(InputError, match="check --fix"):
+        versions.differences(tmp_path)
+    assert versions.fix(tmp_path) == [tmp_path / versions.FILE]
+    assert versions.differences(tmp_path) == []

@@ -148,9 +148,9 @@ def _threshold_source(spec: Spec) -> str:
 
 def _value(interval: Interval) -> str:
     value = interval.document()["value"]
-    return "–" if value is None else f"{value:g}"
+    return "–" if value is None else f"{value:,.12g}"
 
 
 def _reach(interval: Interval) -> str:
     document = interval.document()
-    return interval.note if document["low"] is None else f"{document['low']:g} to {document['high']:g}"
+    return interval.note if document["low"] is None else f"{document['low']:,.12g} to {document['high']:,.12g}"

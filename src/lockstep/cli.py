@@ -19,7 +19,7 @@ from lockstep import __version__, errors, upkeep
     "-C", "--directory", type=click.Path(exists=True, file_okay=False, path_type=Path), help="Work in this folder."
 )
 def cli(directory: Path | None) -> None:
-    """GitOps for machine learning: data, code, model and service move in lockstep."""
+    """GitOps for machine learning: data, code, model and evaluation move in lockstep."""
     if directory:
         os.chdir(directory)
 
@@ -40,7 +40,9 @@ def _click() -> None:
 
 
 @cli.command()
-@click.option("--fix", is_flag=True, help="Rewrite what is generated: versions.toml, dvc.yaml's lists, the schema.")
+@click.option(
+    "--fix", is_flag=True, help="Rewrite what is generated: versions.toml, dvc.yaml's lists, the schema, docs/data.md."
+)
 @click.option("--outputs", is_flag=True, help="Also compare each output of the pipeline with its hash in dvc.lock.")
 @click.option("--json", "as_json", is_flag=True, help="Print the findings as JSON.")
 def check(fix: bool, outputs: bool, as_json: bool) -> None:

@@ -23,7 +23,7 @@ def page(spec: Spec) -> str:
 def is_current(root: Path, spec: Spec) -> bool:
     """Whether docs/data.md is the page."""
     path = root / FILE
-    return path.is_file() and path.read_text(encoding="utf-8") == page(spec)
+    return path.is_file() and path.read_bytes() == page(spec).encode()
 
 
 def write(root: Path, spec: Spec) -> Path:
@@ -52,7 +52,7 @@ def _describe(column: Any, contract: Contract, name: str) -> list[str]:
         "; ".join(filter(None, values)),
         column.missing if name != contract.target.column else "unlabelled",
         _seen(column, contract, name),
-        escape(column.about) + (" (private)" if column.private else ""),
+        " ".join(filter(None, [escape(column.about), "(private)" if column.private else ""])),
     ]
 
 

@@ -60,7 +60,7 @@ def entries(root: Path, modules: Mapping[str, str] = MODULES) -> Iterator[Entry]
 
 
 def read_values(path: Path) -> dict[str, Any]:
-    """params.yaml as bare values; whether they make sense is spec.py's business."""
+    """params.yaml as bare values; whether they make sense is for `lockstep.spec` to say."""
     try:
         values = yaml.load(path.read_text(encoding="utf-8"), Loader=yaml.CSafeLoader)
     except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:

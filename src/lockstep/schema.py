@@ -39,10 +39,8 @@ def text() -> str:
 
 def is_current(root: Path) -> bool:
     """Whether the file in the repository is what the models say."""
-    try:
-        return (root / FILE).read_text(encoding="utf-8") == text()
-    except FileNotFoundError:
-        return False
+    path = root / FILE
+    return path.is_file() and path.read_bytes() == text().encode()
 
 
 def write(root: Path) -> Path:

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from lockstep.errors import LockstepError
+from lockstep.running.listing import SPEC
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -17,13 +18,13 @@ class Check:
     """`look` says what is wrong, `mend` rewrites generated files and returns those that changed.
 
     `beyond` says what else is wrong, which no rewriting mends.
-    `after` names a check that must have found nothing, or this one would only repeat it.
+    `after` names the checks that must have found nothing, or this one would only repeat them.
     """
 
     look: Callable[[Path], list[str]]
     mend: Callable[[Path], list[Path]] | None = None
     beyond: Callable[[Path], list[str]] | None = None
-    after: str | None = None
+    after: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -38,8 +39,8 @@ class Finding:
 def look(root: Path, checks: Mapping[str, Check]) -> Iterator[Finding]:
     """Everything that is wrong, check by check."""
     failed = set[str]()
-    for name, check in checks.items():
-        if check.after in failed:
+    for name, check in _sensible(root, checks).items():
+        if failed.intersection(check.after):
             failed.add(name)
             continue
         for finding in _findings(name, check, root):
@@ -51,12 +52,17 @@ def mend(root: Path, checks: Mapping[str, Check]) -> list[Path]:
     """Rewrite what is generated, as far as nothing it is generated from is wrong; returns the files that changed."""
     changed: list[Path] = []
     failed = set[str]()
-    for name, check in checks.items():
-        if check.after in failed or (check.mend is None and any(_findings(name, check, root))):
+    for name, check in _sensible(root, checks).items():
+        if failed.intersection(check.after) or (check.mend is None and any(_findings(name, check, root))):
             failed.add(name)
         elif check.mend is not None:
             changed += check.mend(root)
     return changed
+
+
+def _sensible(root: Path, checks: Mapping[str, Check]) -> Mapping[str, Check]:
+    """Without params.yaml this is the wrong folder: the spec's check says so, and there is nothing else to say."""
+    return checks if (root / SPEC).exists() or "spec" not in checks else {"spec": checks["spec"]}
 
 
 def _findings(name: str, check: Check, root: Path) -> Iterator[Finding]:
@@ -152,10 +158,12 @@ def _look_at_outputs(root: Path) -> list[str]:
 CHECKS: Mapping[str, Check] = {
     "spec": Check(look=_look_at_spec),
     "versions": Check(look=_look_at_versions, mend=_mend_versions),
-    "pipeline": Check(look=_look_at_pipeline, mend=_mend_pipeline, beyond=_look_beyond_pipeline, after="spec"),
+    "pipeline": Check(
+        look=_look_at_pipeline, mend=_mend_pipeline, beyond=_look_beyond_pipeline, after=("spec", "versions")
+    ),
     "schema": Check(look=_look_at_schema, mend=_mend_schema),
-    "dictionary": Check(look=_look_at_dictionary, mend=_mend_dictionary, after="spec"),
-    "environment": Check(look=_look_at_environment, after="versions"),
+    "dictionary": Check(look=_look_at_dictionary, mend=_mend_dictionary, after=("spec",)),
+    "environment": Check(look=_look_at_environment, after=("versions",)),
 }
 OUTPUTS: Mapping[str, Check] = {"outputs": Check(look=_look_at_outputs)}
 """Reads every output, so it is asked for by name."""

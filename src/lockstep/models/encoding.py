@@ -1,6 +1,6 @@
 """From typed values to the float32 matrix a model reads. Training, evaluation and serving all come through here.
 
-Only numpy: the service loads this module, and neither pandas nor scikit-learn.
+Only the spec and numpy: a service loads this module, and neither pandas nor scikit-learn.
 """
 
 from __future__ import annotations

@@ -178,7 +178,7 @@ def _last(estimator: Any) -> Any:
 
 
 def _instance(train: Train, params: dict[str, Any]) -> Any:
-    kind, asked = class_of(train.estimator), {**train.params, **params}
+    kind, asked = class_of(train.estimator), _by_class({**train.params, **params})
     for name, said in own_holdouts(train.estimator, asked):
         raise InputError(f"train.params.{name}: {said}")
     known = inspect.signature(kind.__init__).parameters
@@ -192,8 +192,16 @@ def _instance(train: Train, params: dict[str, Any]) -> Any:
         if hasattr(made, "_parameter_constraints"):
             made._validate_params()  # noqa: SLF001  (there is no public way)
     except (TypeError, ValueError) as error:
-        raise InputError(f"{train.estimator} refused its parameters (params.yaml: train.params): {error}") from error
+        raise InputError(f"{train.estimator} refused its parameters (params.yaml: train): {error}") from error
     return made
+
+
+def _by_class(params: dict[str, Any]) -> dict[str, Any]:
+    """Parameters with `class_weight` by the classes' numbers: YAML that DVC reads has text for keys only."""
+    weights = params.get("class_weight")
+    if not isinstance(weights, dict):
+        return params
+    return {**params, "class_weight": {float(name) if name in "0123456789" else name: w for name, w in weights.items()}}
 
 
 def class_of(path: str) -> Any:

@@ -1,6 +1,6 @@
 """The model as it is served: an ONNX graph and its contract. What is evaluated is this, never a cousin of it.
 
-Only numpy and onnxruntime: the service loads this module, and neither pandas nor scikit-learn.
+Only the spec, numpy and onnxruntime: a service loads this module, and neither pandas nor scikit-learn.
 """
 
 from __future__ import annotations

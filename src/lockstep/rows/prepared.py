@@ -19,7 +19,7 @@ from lockstep.rows.contract import admit, outcomes
 from lockstep.rows.presence import Presence
 from lockstep.rows.roles import declared
 from lockstep.rows.tables import read_table
-from lockstep.spec import Contract, Spec
+from lockstep.spec import Contract, Spec, TimeSplit
 from lockstep.spec.messages import shown
 
 if TYPE_CHECKING:
@@ -106,7 +106,8 @@ class Preparation:
 
     def story(self) -> str:
         """One sentence: how many rows went where."""
-        return f"{self.counts['rows']:,} rows: " + ", ".join(f"{self.counts[name]:,} {SIDES[name]}" for name in SIDES)
+        told = [name for name in SIDES if name != "gap" or isinstance(self.spec.split, TimeSplit)]
+        return f"{self.counts['rows']:,} rows: " + ", ".join(f"{self.counts[name]:,} {SIDES[name]}" for name in told)
 
     def _in_order(self, rows: pd.DataFrame) -> pd.DataFrame:
         by = [self.spec.contract.time, KEY] if self.spec.contract.time else [KEY]

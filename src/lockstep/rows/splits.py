@@ -97,7 +97,11 @@ def folds(rows: pd.DataFrame, keys: Hashes, contract: Contract, split: Split, co
             f"{said}: the gap of {longest} leaves no earlier rows to fit on. Shorten it (split.gap or "
             "contract.target.known_after), lower train.folds or widen the window."
         )
-    raise InputError(f"{said}. Lower train.folds or widen the window.")
+    if isinstance(split, GroupSplit):
+        raise InputError(
+            f"{said}: {rows[split.column].nunique()} groups of `{split.column}` are too few. Lower train.folds."
+        )
+    raise InputError(f"{said}. Lower train.folds, or bring more rows.")
 
 
 def _waits(contract: Contract, split: Split) -> list[str]:

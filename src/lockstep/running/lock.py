@@ -9,9 +9,10 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import yaml
 
@@ -20,6 +21,7 @@ from lockstep.errors import InputError
 FILE = "dvc.lock"
 CACHE = ".dvc/cache/files/md5"
 _IGNORED = "__pycache__"
+_KINDS: Mapping[type, str] = {dict: "a mapping", list: "a list", str: "a text"}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -35,20 +37,42 @@ class Recorded:
 
 def outputs(root: Path) -> dict[str, Recorded]:
     """What dvc.lock records about each stage's outputs, by path; empty when nothing ran yet."""
-    try:
-        content = yaml.load((root / FILE).read_text(encoding="utf-8"), Loader=yaml.CSafeLoader) or {}
-    except FileNotFoundError:
-        return {}
-    except (UnicodeDecodeError, yaml.YAMLError) as error:
-        raise InputError(f"{FILE} cannot be read: {error}. Restore it from git, or remove it and run again") from None
-    entries = [out for stage in (content.get("stages") or {}).values() for out in stage.get("outs") or []]
     return {
         out["path"]: Recorded(
             path=out["path"], md5=out["md5"], size=out.get("size", 0), kept=_object(root, out["md5"]).exists()
         )
-        for out in entries
+        for out in _outs(_content(root))
         if "md5" in out
     }
+
+
+def _content(root: Path) -> Any:
+    try:
+        return yaml.load((root / FILE).read_text(encoding="utf-8"), Loader=yaml.CSafeLoader) or {}
+    except FileNotFoundError:
+        return {}
+    except (OSError, ValueError, yaml.YAMLError) as error:
+        raise _unreadable(" ".join(str(error).split())) from None
+
+
+def _outs(content: Any) -> Iterator[Mapping[str, Any]]:
+    """Every output of every stage. Raises `InputError` where the file does not have the shape that DVC gives it."""
+    for name, stage in _expect(_expect(content, dict, "it").get("stages") or {}, dict, "stages").items():
+        where = f"stages.{name}"
+        for out in _expect(_expect(stage, dict, where).get("outs") or [], list, f"{where}.outs"):
+            _expect(_expect(out, dict, f"an item of {where}.outs").get("path"), str, f"a path of {where}.outs")
+            _expect(out.get("md5", ""), str, f"an md5 of {where}.outs")
+            yield out
+
+
+def _expect(value: Any, kind: type, where: str) -> Any:
+    if not isinstance(value, kind):
+        raise _unreadable(f"{where} is not {_KINDS[kind]}")
+    return value
+
+
+def _unreadable(why: str) -> InputError:
+    return InputError(f"{FILE} cannot be read: {why}. Restore it from git, or remove it and run again")
 
 
 def differences(root: Path, paths: Iterable[str] | None = None) -> list[str]:

@@ -89,7 +89,7 @@ def differences(root: Path) -> list[str]:
 def fix(root: Path) -> list[Path]:
     """Generate versions.toml; returns the files that changed."""
     path, content = root / FILE, text(wanted(root))
-    if path.exists() and path.read_text(encoding="utf-8") == content:
+    if path.exists() and path.read_bytes() == content.encode():
         return []
     path.write_text(content, encoding="utf-8")
     return [path]

@@ -105,7 +105,7 @@ class Store:
         loose = sum(part.rows for part in parts if part.name == partitions.UNPLACED)
         outside = sum(record["rows"] for record in self._records.values()) - sum(part.rows for part in parts)
         return (
-            f"ingest: {sum(part.rows for part in parts):,} rows in {len(parts)} partitions: "
+            f"ingest: {sum(part.rows for part in parts):,} rows in {len(parts)} partition{'s' * (len(parts) != 1)}: "
             f"{self._reused} reused, {len(parts) - self._reused} fetched"
             + (f"; no rows in {', '.join(empty)}" if empty else "")
             + (f"; {loose:,} rows without a readable time" if loose else "")

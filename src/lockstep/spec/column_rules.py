@@ -62,8 +62,18 @@ def private_features(contract: Contract, name: str, column: Any) -> Findings:
     if name in contract.key:
         yield path, "a private column of the key may not be seen by the model. Write `feature: false`."
     elif name != contract.time:
-        why = "golden rows and logs never hold it"
-        yield path, f"the model sees this private column, but {why}. Write `missing: allowed`, or `feature: false`."
+        why = "golden rows and logs leave a private column out, so the model must answer without it too"
+        yield path, f"{why}. Write `missing: allowed`, or `feature: false`."
+
+
+def private_labels(contract: Contract, name: str, column: Any) -> Findings:
+    """A private column has no labels in the spec, which is in git, and so is the documentation made from it."""
+    if column.private and getattr(column, "allowed", None):
+        path = ("contract", "columns", name, "allowed")
+        yield (
+            path,
+            "labels of a private column would stand in git, in docs/data.md and in the model. Leave them out.",
+        )
 
 
 def twice(items: Sequence[Any], path: tuple[str | int, ...]) -> Findings:
@@ -78,4 +88,5 @@ COLUMN_RULES: tuple[Callable[[Contract, str, Any], Findings], ...] = (
     exact_integers,
     allowed_once,
     private_features,
+    private_labels,
 )

@@ -237,7 +237,7 @@ Split = Annotated[TimeSplit | KeySplit | GroupSplit, Field(discriminator="by")]
 
 
 class Search(Section):
-    """Random search over folds in time order, judged by evaluate.primary."""
+    """Search over folds in time order, judged by evaluate.primary: all combinations, or `trials` of them at random."""
 
     params: Annotated[
         dict[str, Annotated[list[Any], Field(min_length=1)]],

@@ -53,8 +53,12 @@ class Interval:
     def __str__(self) -> str:
         short = rounded(self)
         if short.low is None:
-            return f"{'–' if short.value is None else short.value} ({self.note})"
-        return f"{short.value} [{short.low}, {short.high}]"
+            return f"{_plain(short.value)} ({self.note})"
+        return f"{_plain(short.value)} [{_plain(short.low)}, {_plain(short.high)}]"
+
+
+def _plain(number: float | None) -> str:
+    return "–" if number is None else f"{number:,.12g}"
 
 
 def rounded(interval: Interval) -> Interval:
