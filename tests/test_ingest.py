@@ -12,6 +12,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from conftest import require
 from lockstep.errors import InputError
 from lockstep.rows.tables import read_frame
 from lockstep.sources import partitions
@@ -333,8 +334,8 @@ print(next(line for line in open("/proc/self/status") if line.startswith("VmHWM"
 """
 
 
-@pytest.mark.skipif(sys.platform != "linux", reason="reads peak memory from /proc")
 def test_four_times_the_months_take_little_more_memory(repository: Path) -> None:
+    require(Path("/proc/self/status").exists(), "peak memory from /proc")
     one = pd.DataFrame({"when": pd.date_range("2013-01-01", "2014-01-01", freq="4min", inclusive="left")})
     text = pd.Series(np.random.default_rng(1).integers(0, 10**12, len(one)).astype(str))
     peaks = []
