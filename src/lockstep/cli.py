@@ -1,19 +1,65 @@
-"""The command line. Each command reads its arguments, calls a noun, and says what came out."""
+"""The command line: which commands there are. Each is a module of `commands/`, imported when it is called."""
 
 from __future__ import annotations
 
-import json
+import importlib
 import os
 import sys
-from dataclasses import asdict
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import click
 
-from lockstep import __version__, errors, upkeep
+from lockstep import __version__, errors
+
+COMMANDS: Mapping[str, str] = {
+    "check": "look at the spec, dvc.yaml, the versions and the generated files, without running anything",
+    "repro": "run what changed, and what depends on it; seal the lock",
+    "verify": "is the lock true? In a second, or by rebuilding",
+    "report": "compare this branch's model with its base, and judge it",
+    "push": "send data and models to a remote; safe to repeat",
+    "remote": "keep data and models in a bucket",
+    "doctor": "what is missing before all of this works, and the command that mends it",
+    "ci": "what the workflows call",
+    "merge-driver": "what git calls to merge dvc.lock and its seal",
+}
+"""In the order in which people meet them. `merge-driver` is for git alone."""
+
+HIDDEN = frozenset({"merge-driver"})
 
 
-@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+class Commands(click.Group):
+    """Finds commands by name, so that one command does not pay for the imports of another."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """Every command that people call, in the order of `COMMANDS`."""
+        return [name for name in COMMANDS if name not in HIDDEN]
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """The command of that name, or None."""
+        if cmd_name not in COMMANDS:
+            return None
+        word = cmd_name.replace("-", "_")
+        command: click.Command = getattr(importlib.import_module(f"lockstep.commands.{word}"), word)
+        return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """The list in `lockstep --help`: without importing any."""
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, COMMANDS[name]) for name in self.list_commands(ctx)])
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """As click does, and an unknown name gets its nearest match."""
+        name = args[0]
+        if name not in COMMANDS and not name.startswith("-"):
+            raise click.UsageError(f"no command `{name}`.{errors.nearest(name, self.list_commands(ctx))}", ctx)
+        return super().resolve_command(ctx, args)
+
+
+@click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(__version__, prog_name="lockstep", message="%(prog)s %(version)s")
 @click.option(
     "-C", "--directory", type=click.Path(exists=True, file_okay=False, path_type=Path), help="Work in this folder."
@@ -29,7 +75,7 @@ def main() -> None:
     raise SystemExit(errors.exit_code(_click))
 
 
-def _click() -> None:
+def _click() -> Any:
     try:
         cli.main(standalone_mode=False)
     except click.ClickException as error:
@@ -37,34 +83,3 @@ def _click() -> None:
         sys.exit(errors.USAGE)
     except click.Abort:
         raise KeyboardInterrupt from None
-
-
-@cli.command()
-@click.option(
-    "--fix", is_flag=True, help="Rewrite what is generated: versions.toml, dvc.yaml's lists, the schema, docs/data.md."
-)
-@click.option("--outputs", is_flag=True, help="Also compare each output of the pipeline with its hash in dvc.lock.")
-@click.option("--json", "as_json", is_flag=True, help="Print the findings as JSON.")
-def check(fix: bool, outputs: bool, as_json: bool) -> None:
-    """Check the spec, dvc.yaml, the versions and the generated files, without running anything."""
-    root, checks = Path.cwd(), dict(upkeep.CHECKS) | (dict(upkeep.OUTPUTS) if outputs else {})
-    changed = [str(path.relative_to(root)) for path in (upkeep.mend(root, checks) if fix else [])]
-    findings = list(upkeep.look(root, checks))
-    if as_json:
-        content = {"checks": list(checks), "changed": changed, "findings": [asdict(finding) for finding in findings]}
-        click.echo(json.dumps(content, indent=1))
-    else:
-        _report(list(checks), changed, findings)
-    if findings:
-        sys.exit(errors.InputError.code)
-
-
-def _report(checks: list[str], changed: list[str], findings: list[upkeep.Finding]) -> None:
-    for name in changed:
-        click.echo(f"rewrote {name}")
-    for finding in findings:
-        click.echo(f"error: {finding.message}", err=True)
-    if any(finding.mendable for finding in findings):
-        click.echo("`lockstep check --fix` rewrites what is generated", err=True)
-    if not findings:
-        click.echo(f"fine: {', '.join(checks)}")
