@@ -34,19 +34,23 @@ EDITABLE := uv pip install --quiet --no-deps --no-build-isolation --editable .
 COMPILE := uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-config --no-emit-index-url \
 	--no-emit-find-links --custom-compile-command "make lock" $(if $(UPGRADE),--upgrade)
 
-.PHONY: help repro test check bench lock clean
+.PHONY: help repro verify report test check bench lock clean
 
 help:  ## this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "make %-6s  %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
 
 repro: .venv/.pipeline  ## run the pipeline: whatever changed, and what depends on it
-	@lockstep check
-	@dvc repro
-	@lockstep check --outputs
+	@lockstep repro
 	@echo "metrics: reports/metrics.json"
 	@echo "the model, in words: model/card.md"
 
-test: .venv/.dev  ## run all tests
+verify: .venv/.pipeline  ## is dvc.lock true: fresh, sealed, kept? `lockstep verify --rebuild` proves it
+	@lockstep verify
+
+report: .venv/.pipeline  ## this branch's model against its base's, as the pull request will show it (BASE=REV)
+	@lockstep report $(if $(BASE),--base $(BASE))
+
+test: .venv/.dev tests/node/node_modules/.installed  ## run all tests
 	@pytest
 
 check: .venv/.dev  ## look without running: style, types, spec, dvc.yaml, versions
@@ -66,7 +70,7 @@ lock: .venv/.uv  ## resolve requirements anew; UPGRADE=1 takes the newest versio
 	@lockstep check --fix
 
 clean:  ## remove the environment and what tools left; data, model and reports stay
-	@rm -rf .venv .pytest_cache .mypy_cache .ruff_cache .hypothesis dist
+	@rm -rf .venv tests/node/node_modules .pytest_cache .mypy_cache .ruff_cache .hypothesis dist
 	@find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # Set-up. A stamp is touched when its step is whole, so that an interrupted one starts again.
@@ -84,6 +88,7 @@ clean:  ## remove the environment and what tools left; data, model and reports s
 	@$(SYNC) $(REQUIREMENTS)
 	@$(EDITABLE)
 	@python -m compileall -q src
+	@lockstep merge-driver --install
 	@touch $@
 
 .venv/.dev: .venv/.pipeline requirements/dev.txt
@@ -91,3 +96,10 @@ clean:  ## remove the environment and what tools left; data, model and reports s
 	@$(SYNC) $(REQUIREMENTS) requirements/dev.txt
 	@$(EDITABLE)
 	@touch $@
+
+# What tests look at charts and workflows with. Without npm those tests say that they are skipped.
+tests/node/node_modules/.installed: tests/node/package.json tests/node/package-lock.json
+	@if command -v npm >/dev/null; then \
+		echo "installing tests/node/package-lock.json"; \
+		npm --prefix tests/node ci --no-progress --loglevel=error && touch $@; \
+	fi

@@ -26,6 +26,7 @@ from lockstep.statistics.intervals import (
     paired_intervals,
     rounded,
     t_quantile,
+    worth,
 )
 from lockstep.statistics.metrics import METRICS, metrics_for
 
@@ -50,12 +51,13 @@ def test_the_interval_is_the_estimate_and_t_times_the_bootstrap_error() -> None:
     counts = np.bincount(day)
     drawn = np.random.default_rng(2).integers(0, 91, (4000, 91))
     samples = values[drawn].sum(axis=1) / counts[drawn].sum(axis=1)
-    blocks = blocks_of(len(y), groups=day)
-    worth = counts.sum() ** 2 / (counts**2).sum()
-    interval = own_interval("brier", y, p, blocks)
-    assert interval.error == pytest.approx(samples.std() * math.sqrt(worth / (worth - 1)), rel=0.06)
-    assert interval.high - interval.value == pytest.approx(stats.t.ppf(0.975, worth - 1) * interval.error)
-    assert interval.value - interval.low == pytest.approx(stats.t.ppf(0.975, worth - 1) * interval.error)
+    tells = np.bincount(day, weights=(y - y.mean()) ** 2)
+    degrees = tells.sum() ** 2 / (tells**2).sum() - 1
+    interval = own_interval("brier", y, p, blocks_of(len(y), groups=day))
+    assert interval.error == pytest.approx(samples.std() * math.sqrt(91 / 90), rel=0.06)
+    assert interval.degrees == pytest.approx(degrees)
+    assert interval.high - interval.value == pytest.approx(stats.t.ppf(0.975, degrees) * interval.error)
+    assert interval.value - interval.low == pytest.approx(stats.t.ppf(0.975, degrees) * interval.error)
     assert interval.value == METRICS["brier"](y, p)
 
 
@@ -87,6 +89,41 @@ def test_groups_are_worth_their_number_when_equal_and_less_when_a_few_hold_most_
     assert blocks_of(1000, groups=equal).worth == pytest.approx(20)
     assert blocks_of(1190, groups=skewed).worth == pytest.approx(1190**2 / (1000**2 + 19 * 100))
     assert blocks_of(1190, groups=skewed).count == 20
+
+
+def test_blocks_are_worth_less_when_a_few_hold_most_of_a_rare_class() -> None:
+    day, rows = np.repeat(np.arange(20), 100), np.arange(2000) % 100
+    even, uneven = (rows < 2).astype(float), (rows < np.where(day < 2, 11, 1)).astype(float)
+    blocks = days_of(day)
+    for metric in ("roc_auc", "log_loss", "f1", "f1_macro"):
+        assert worth(METRICS[metric], even, blocks) == pytest.approx(20)
+        assert worth(METRICS[metric], uneven, blocks) == pytest.approx(40**2 / (2 * 11**2 + 18), rel=0.04)
+    assert worth(METRICS["average_precision"], uneven, blocks) == pytest.approx(20)
+    assert worth(METRICS["mae"], uneven, blocks) == pytest.approx(20)
+
+
+def test_rows_by_themselves_are_worth_about_as_much_as_the_rarer_class_has() -> None:
+    y = (np.arange(10_000) < 100).astype(float)
+    assert worth(METRICS["roc_auc"], y, blocks_of(10_000)) == pytest.approx(100, rel=0.03)
+    assert worth(METRICS["roc_auc"], np.arange(10_000) % 2.0, blocks_of(10_000)) == pytest.approx(10_000)
+
+
+def test_several_classes_tell_as_two_do_when_one_of_them_never_occurs() -> None:
+    y, _, _, day = world(18)
+    assert worth(METRICS["log_loss"], 2 * y, days_of(day)) == pytest.approx(worth(METRICS["brier"], y, days_of(day)))
+
+
+def test_weeks_are_worth_their_number() -> None:
+    y, _, _, day = world(19)
+    assert worth(METRICS["log_loss"], y, days_of(day).weekly()) == 13
+
+
+def test_a_rare_class_on_one_day_is_too_few_to_say() -> None:
+    _, p, q, day = world(17, days=20)
+    rare = ((day == 3) & (np.cumsum(day == 3) <= 40)).astype(float)
+    interval = paired_interval("brier", rare, p, q, days_of(day))
+    assert interval.low is None
+    assert interval.note == "too few to say: one day holds nearly all rows of a class"
 
 
 def test_one_group_with_nearly_all_rows_is_too_few_to_say() -> None:

@@ -1,12 +1,12 @@
 from __future__ import annotations
 
-import subprocess
 from collections.abc import Callable
 
 import pytest
 
 from conftest import Project
 from lockstep.errors import InputError
+from lockstep.lock import data, fresh, objects
 from lockstep.running import lock
 
 
@@ -32,7 +32,17 @@ def test_our_hash_of_a_folder_is_dvc_s(folders: Project) -> None:
 def test_a_file_cut_off_within_a_folder_is_named(folders: Project) -> None:
     (folders.root / "out/a/b").write_text("")
     (sentence,) = lock.differences(folders.root)
-    assert sentence.startswith("out/a/b (0 bytes) is not the file that dvc.lock records")
+    assert sentence.startswith("out is not the file that dvc.lock records")
+    (sentence,) = data.differences(folders.root, fresh.read_lock(folders.root))
+    assert sentence.startswith("out/a/b (0 bytes) is not the file that dvc.lock records: it was cut off or edited")
+
+
+def test_a_file_that_a_folder_lacks_or_has_besides_is_named(folders: Project) -> None:
+    (folders.root / "out/a/b").unlink()
+    (folders.root / "out/d").write_text("")
+    sentences = data.differences(folders.root, fresh.read_lock(folders.root))
+    assert sentences[0].startswith("out/a/b is not the file that dvc.lock records")
+    assert sentences[1] == "out/d is not in what dvc.lock records"
 
 
 def test_without_a_lock_nothing_differs(toy: Project) -> None:
@@ -65,11 +75,11 @@ def test_a_lock_of_another_shape_is_an_error_that_names_the_place(toy: Project, 
         lock.outputs(toy.root)
 
 
-def test_a_truncated_copy_in_the_cache_is_found_and_the_advice_mends_it(toy: Project) -> None:
+def test_a_truncated_copy_in_the_cache_is_found_and_what_mends_it_mends_it(toy: Project) -> None:
     toy.repro()
     right = toy.read("model/model.txt")
-    recorded = lock.outputs(toy.root)["model/model.txt"]
-    copy = toy.root / lock.CACHE / recorded.md5[:2] / recorded.md5[2:]
+    copy = objects.find(toy.root, lock.outputs(toy.root)["model/model.txt"].md5)
+    assert copy
     copy.chmod(0o644)
     copy.write_text(right[:4])
     copy.chmod(0o444)  # DVC hashes a writable object again, and believes a protected one
@@ -79,12 +89,23 @@ def test_a_truncated_copy_in_the_cache_is_found_and_the_advice_mends_it(toy: Pro
     assert "up to date" in toy.repro().stdout
 
     (sentence,) = lock.differences(toy.root)
-    assert "DVC's copy of it is damaged" in sentence
-    remove = sentence.split("`")[1]
-    assert subprocess.run(remove, shell=True, cwd=toy.root).returncode == 0
+    assert "or DVC's copy of it is damaged. `make repro` brings back the right one" in sentence
+    (damage,) = data.damages(toy.root, fresh.read_lock(toy.root))
+    assert f"DVC's copy of it, {data.shown(toy.root, copy)}, is damaged" in damage.sentence
+    assert data.mend(toy.root, [damage]) == ["removed DVC's copy of model/model.txt, which was damaged"]
     toy.repro()
     assert toy.read("model/model.txt") == right
     assert lock.differences(toy.root) == []
+
+
+def test_the_cache_is_where_dvc_s_configuration_says(toy: Project, tmp_path_factory: pytest.TempPathFactory) -> None:
+    place = tmp_path_factory.mktemp("shared")
+    (toy.root / ".dvc/config.local").write_text(f"[cache]\n    dir = {place}\n")
+    toy.repro()
+    md5 = lock.outputs(toy.root)["model/model.txt"].md5
+    assert objects.find(toy.root, md5) == place / "files/md5" / md5[:2] / md5[2:]
+    assert objects.find(toy.root, "../" * 10 + "etc/passwd") is None
+    assert not (toy.root / ".dvc/cache").exists()
 
 
 @pytest.mark.parametrize(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from lockstep.markdown import APART, code, escape, label, table
+from lockstep.markdown import APART, code, escape, label, line, table
 
 
 @pytest.mark.parametrize(
@@ -23,6 +23,10 @@ from lockstep.markdown import APART, code, escape, label, table
         ("a\n\n# b\x00\u202e", "a \\# b"),
         ("- a", "\\- a"),
         ("12. a", "12\\. a"),
+        ("12.", "12\\."),
+        ("0.5", "0.5"),
+        ("GH-12", f"GH-{APART}12"),
+        (":tada: 12:30:45", f":{APART}tada: 12:{APART}30:45"),
         ("-5", "-5"),
         ("plain words, 3.5 %", "plain words, 3.5 %"),
     ],
@@ -51,6 +55,11 @@ def test_long_labels_are_shortened() -> None:
     assert code("x" * 10_000) == "`" + "x" * 59 + "…`"
     assert label("x" * 60) == "x" * 60
     assert len(label("|" * 10_000)) == 2 * 59 + 1
+
+
+def test_a_line_is_shortened_and_keeps_no_mark_that_cannot_be_seen() -> None:
+    assert line("a\n\tb\x1b[31m\u202e c") == "a b [31m c"
+    assert line("x" * 100, most=10) == "x" * 9 + "…"
 
 
 def test_a_table_has_one_line_a_row() -> None:

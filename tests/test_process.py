@@ -12,7 +12,9 @@ import pytest
 
 from conftest import Project, require, wait_for
 from lockstep.errors import InputError
-from lockstep.running import listing, lock, process, versions
+from lockstep.lock import fresh, objects
+from lockstep.lock.evidence import proven
+from lockstep.running import evidence, listing, lock, process, versions
 
 RIGHT = "toy says hello\n"
 
@@ -163,8 +165,8 @@ def test_a_stage_does_not_run_twice_at_once(toy: Project) -> None:
 
 def test_a_stage_refuses_input_that_is_not_what_the_stage_before_wrote(toy: Project) -> None:
     toy.repro()
-    recorded = lock.outputs(toy.root)["data/word.txt"]
-    copy = toy.root / lock.CACHE / recorded.md5[:2] / recorded.md5[2:]
+    copy = objects.find(toy.root, lock.outputs(toy.root)["data/word.txt"].md5)
+    assert copy
     copy.write_text("toy")
     copy.chmod(0o444)
     (toy.root / "data/word.txt").unlink()
@@ -173,11 +175,34 @@ def test_a_stage_refuses_input_that_is_not_what_the_stage_before_wrote(toy: Proj
     result = toy.run("dvc", "repro")
     assert result.returncode != 0
     assert "data/word.txt (3 bytes) is not the file that dvc.lock records" in result.stderr
+    assert "`make repro` brings back the right one" in result.stderr
     assert "Traceback" not in result.stderr
-    advice = result.stderr.split("`")[1]
-    assert subprocess.run(advice, shell=True, cwd=toy.root).returncode == 0
+
+
+def test_a_stage_leaves_evidence_of_just_what_it_read_and_wrote(toy: Project) -> None:
     toy.repro()
-    assert toy.read("model/model.txt") == RIGHT.upper()
+    entries = fresh.read_lock(toy.root)
+    assert proven(toy.root, entries, ["one", "two"]) == {"one", "two"}
+    for old, new in ((entries["two"].outs["model/model.txt"], "a" * 32), ("train.seed: 1", "train.seed: 3")):
+        text = toy.read("dvc.lock")
+        toy.edit("dvc.lock", old, new)
+        assert proven(toy.root, fresh.read_lock(toy.root), ["one", "two"]) == {"one"}
+        (toy.root / "dvc.lock").write_text(text)
+
+
+def test_a_stage_that_fails_leaves_no_evidence(toy: Project) -> None:
+    toy.edit("src/toy/helper.py", "WORD = ", "WORDS = ")
+    assert toy.run("dvc", "repro").returncode != 0
+    assert list(evidence.left(toy.root, "one")) == []
+
+
+def test_only_the_newest_runs_are_remembered(tmp_path: Path) -> None:
+    (tmp_path / ".dvc").mkdir()
+    for number in range(evidence.KEPT + 5):
+        evidence.leave(tmp_path, "one", {"cmd": number})
+    left = {content["cmd"] for content in evidence.left(tmp_path, "one")}
+    assert len(left) == evidence.KEPT
+    assert evidence.KEPT + 4 in left
 
 
 def test_a_file_edited_while_the_stage_runs_is_not_recorded_with_a_result_it_did_not_make(toy: Project) -> None:

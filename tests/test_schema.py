@@ -12,7 +12,7 @@ from jsonschema import Draft7Validator
 
 from lockstep import schema
 from lockstep.errors import InputError
-from worlds import BY_KEY, DROP, MULTICLASS, REGRESSION, TIMELESS, a_spec, spec_text
+from worlds import BY_KEY, DROP, EVERY_GATE, MULTICLASS, REGRESSION, TIMELESS, a_spec, spec_text
 
 ROOT = Path(__file__).parent.parent
 
@@ -53,6 +53,10 @@ def test_the_example_names_the_schema_and_fits_it() -> None:
         {"split.gap": "0 days", "split.holdout": "03 months", "ingest.until": "2024-12-31T23:59:59.5"},
         {"train.search": {"params": {"l2_regularization": [1, 1.0]}}},
         {"ingest.files": ["a.csv", "b.csv"]},
+        {"gates": EVERY_GATE},
+        {"gates": []},
+        {"gates": [{"metric": "roc_auc", "at_least": 0.6, "at_most": None}]},
+        REGRESSION | {"gates": [{"metric": "mae", "at_most": 12, "judge": "bound"}]},
     ],
 )
 def test_what_the_reader_accepts_the_schema_accepts(overrides: dict[str, Any]) -> None:
@@ -83,6 +87,17 @@ def test_what_the_reader_accepts_the_schema_accepts(overrides: dict[str, Any]) -
         {"ingest.source": "shop:load"},
         {"ingest.files": DROP},
         {"ingest.files": None},
+        {"gates": {"metric": "roc_auc"}},
+        {"gates": [{"metric": "roc_auc"}]},
+        {"gates": [{"metric": "roc_auc", "at_least": 0.6, "at_most": 0.9}]},
+        {"gates": [{"metric": "roc_auc", "at_least": 0.6, "against": "champion"}]},
+        {"gates": [{"metric": "roc_auc", "against": "champoin"}]},
+        {"gates": [{"metric": "rmse", "against": "champion"}]},
+        {"gates": [{"metric": "roc_auc", "against": "champion", "tolerance": -0.1}]},
+        {"gates": [{"cost": "model_megabytes"}]},
+        {"gates": [{"quarantined": 1}]},
+        {"gates": [{"quarantined": 0.1}, {"quarantined": 0.1}]},
+        {"gates": [{"contract": "compatble"}]},
     ],
 )
 def test_what_the_reader_refuses_in_shape_the_schema_refuses(overrides: dict[str, Any]) -> None:

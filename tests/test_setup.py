@@ -14,7 +14,7 @@ import yaml
 from conftest import ROOT, Project, require
 
 LOCKS = ("uv.txt", "pipeline.txt", "dev.txt")
-TARGETS = {"repro", "test", "check", "bench", "lock", "clean", "help"}
+TARGETS = {"repro", "verify", "report", "test", "check", "bench", "lock", "clean", "help"}
 
 
 @pytest.fixture

@@ -13,9 +13,20 @@ from pydantic import BaseModel
 
 from lockstep import spec as spec_module
 from lockstep.errors import InputError
-from lockstep.spec import METRICS_OF_TASK, Spec, Withheld, anatomy, column_rules, read_spec, rules
+from lockstep.spec import (
+    LOWER_IS_BETTER,
+    METRIC_RANGES,
+    METRICS_OF_TASK,
+    Spec,
+    Withheld,
+    anatomy,
+    column_rules,
+    gate_rules,
+    read_spec,
+    rules,
+)
 from lockstep.statistics.metrics import METRICS, metrics_for
-from worlds import BY_KEY, DROP, MULTICLASS, REGRESSION, TIMELESS, a_spec, spec_text, write_spec
+from worlds import BY_KEY, DROP, EVERY_GATE, MULTICLASS, REGRESSION, TIMELESS, a_spec, spec_text, write_spec
 
 ROOT = Path(__file__).parent.parent
 
@@ -115,6 +126,45 @@ def test_a_misspelt_key_names_line_key_value_what_is_allowed_and_the_nearest(sai
         ({"evaluate.threshold": {"maximise": "f2"}}, 'evaluate.threshold.maximise: "f2" is not allowed. Allowed: f1'),
         ({"evaluate.threshold": {"precison": 0.6}}, "Allowed: precision. Did you mean `precision`?"),
         ({"evaluate.threshold": {"recall": 3}}, "evaluate.threshold.recall: 3 is out of range"),
+        ({"gates": {"quarantined": 0.1}}, 'gates: {"quarantined": 0.1} is not a list. Expected: what a change must'),
+        ({"gates": ["quarantined"]}, 'gates[0]: "quarantined" is not a section of keys and values.'),
+        ({"gates": [{}]}, "gates[0].metric: the key is missing. Add it: one of evaluate.metrics."),
+        ({"gates": [{"metrc": "brier", "at_most": 1}]}, "gates[0].metrc: unknown key (value "),
+        ({"gates": [{"metric": "auc", "at_least": 1}]}, 'gates[0].metric: "auc" is not allowed. Allowed: roc_auc'),
+        ({"gates": [{"metric": "roc_auc", "againts": "dummy"}]}, "slice, tolerance, unsure. Did you mean `against`?"),
+        (
+            {"gates": [{"metric": "roc_auc", "against": "champoin"}]},
+            (
+                'gates[0].against: "champoin" does not fit: name champion, dummy, linear, or a released tag such as '
+                "v1.2.0 or flights@v1.2.0. Did you mean `champion`?"
+            ),
+        ),
+        ({"gates": [{"metric": "roc_auc", "against": "1.2.0"}]}, "flights@v1.2.0. Did you mean `v1.2.0`?"),
+        ({"gates": [{"metric": "roc_auc", "against": "v1.2"}]}, '"v1.2" does not fit: name champion'),
+        ({"gates": [{"metric": "roc_auc", "against": "--upload-pack=x@v1.2.0"}]}, "does not fit: name champion"),
+        (
+            {"gates": [{"metric": "roc_auc", "against": "champion", "tolerance": -0.1}]},
+            "gates[0].tolerance: -0.1 is out of range: it must be at least 0.",
+        ),
+        (
+            {"gates": [{"metric": "roc_auc", "against": "champion", "at_least": 0.6}]},
+            "gates[0].at_least: this does not belong here (value 0.6): a comparison has a `tolerance`. Write the",
+        ),
+        (
+            {"gates": [{"metric": "roc_auc", "at_least": 0.6, "slice": "plan"}]},
+            'gates[0].slice: this does not belong here (value "plan"): slices belong to a comparison',
+        ),
+        (
+            {"gates": [{"metric": "roc_auc", "against": "dummy", "unsure": "ok"}]},
+            'gates[0].unsure: "ok" is not allowed. Allowed: pass, refuse.',
+        ),
+        ({"gates": [{"cost": "model_mb", "at_most": 2}]}, "Allowed: model_megabytes, predict_p50_ms, predict_1000_ms."),
+        ({"gates": [{"cost": "model_megabytes"}]}, "gates[0].at_most: the key is missing. Add it: in the unit that"),
+        ({"gates": [{"cost": "model_megabytes", "at_most": 0}]}, "at_most: 0 is out of range: it must be above 0."),
+        ({"gates": [{"quarantned": 0.1}]}, "Did you mean `quarantined`?"),
+        ({"gates": [{"quarantined": 1}]}, "gates[0].quarantined: 1 is out of range: it must be below 1."),
+        ({"gates": [{"contract": "any"}]}, 'gates[0].contract: "any" is not allowed. Allowed: compatible.'),
+        ({"gates": [{"fairness": "tpr", "at_most": 0.1}]}, "gates[0].slice: the key is missing. Add it: one of"),
     ],
 )
 def test_a_value_that_does_not_fit_is_named(overrides: dict[str, Any], sentence: str, said: Any) -> None:
@@ -203,6 +253,54 @@ def test_a_value_that_does_not_fit_is_named(overrides: dict[str, Any], sentence:
             | {"evaluate.slices": []},
             "contract.columns: no column is left for the model",
         ),
+        (
+            {"gates": [{"metric": "f1", "at_least": 0.5}]},
+            'gates[0].metric: "f1" is not among `evaluate.metrics` (roc_auc, log_loss, brier). Add it there: what is',
+        ),
+        ({"gates": [{"metric": "rmse", "against": "dummy"}]}, 'metric: "rmse" does not suit a binary task. Allowed:'),
+        (
+            {"gates": [{"metric": "roc_auc"}]},
+            "40: gates[0]: this asks nothing of roc_auc. Add `at_least: …`, or `against: champion`.",
+        ),
+        ({"gates": [{"metric": "brier", "at_least": 0.1, "at_most": 0.2}]}, "gates[0].at_least: one gate asks one th"),
+        (
+            {"gates": [{"metric": "log_loss", "at_least": 0.3}]},
+            "gates[0].at_least: log_loss is better when lower, so this would refuse the better model. Write `at_most`.",
+        ),
+        ({"gates": [{"metric": "roc_auc", "at_most": 0.9}]}, "roc_auc is better when higher, so this would refuse"),
+        (
+            {"gates": [{"metric": "roc_auc", "at_least": 65}]},
+            "gates[0].at_least: 65 is out of range: roc_auc reaches from 0 to 1. Write one above 0.",
+        ),
+        ({"gates": [{"metric": "brier", "at_most": 2}]}, "gates[0].at_most: 2 is out of range: brier reaches from 0"),
+        (
+            {"gates": [{"metric": "roc_auc", "against": "champion", "tolerance": 1}]},
+            "gates[0].tolerance: 1 asks nothing: roc_auc reaches from 0 to 1. Write a smaller one.",
+        ),
+        (
+            {"gates": [{"metric": "roc_auc", "against": "champion", "slice": "plam"}]},
+            (
+                'gates[0].slice: "plam" is not a column of the contract. `evaluate.slices` has plan, region. '
+                "Did you mean `plan`?"
+            ),
+        ),
+        (
+            {"gates": [{"fairness": "fpr", "slice": "newsletter", "at_most": 0.1}]},
+            'gates[0].slice: "newsletter" is not among `evaluate.slices`. Add it there: what is judged is shown.',
+        ),
+        (REGRESSION | {"gates": [{"calibration": 0.1}]}, "a regression has no probabilities to calibrate. Delete the"),
+        (
+            MULTICLASS | {"gates": [{"fairness": "tpr", "slice": "plan", "at_most": 0.1}]},
+            "gates[0].fairness: rates of positives and negatives need a binary task, and this one is multiclass.",
+        ),
+        (
+            {"gates": [{"quarantined": 0.1}, {"contract": "compatible"}, {"quarantined": 0.2}]},
+            "gates[2]: `gates[0]` asks the same. Keep the stricter of the two.",
+        ),
+        (
+            {"gates": [{"metric": "brier", "against": "dummy", "tolerance": t} for t in (0, 0.1)]},
+            "gates[1]: `gates[0]` asks the same.",
+        ),
     ],
 )
 def test_a_rule_between_sections_is_told(overrides: dict[str, Any], sentence: str, said: Any) -> None:
@@ -227,6 +325,12 @@ def test_a_rule_between_sections_is_told(overrides: dict[str, Any], sentence: st
         {"ingest.files": ["a.csv", "s3://bucket/b/"]},
         {"contract.target.positive": "yes"},
         {"contract.target.positive": 1},
+        {"gates": EVERY_GATE},
+        {"gates": []},
+        REGRESSION | {"gates": [{"metric": "mae", "at_most": 500}, {"metric": "rmse", "against": "linear"}]},
+        MULTICLASS | {"gates": [{"calibration": 0.1}, {"metric": "accuracy", "against": "dummy", "slice": "plan"}]},
+        {"gates": [{"metric": "brier", "against": "dummy"} | more for more in ({}, {"unsure": "pass"})]},
+        {"gates": [{"metric": "roc_auc", "at_least": 0.6, "judge": judge} for judge in ("estimate", "bound")]},
     ],
 )
 def test_what_is_right_passes(overrides: dict[str, Any]) -> None:
@@ -234,7 +338,7 @@ def test_what_is_right_passes(overrides: dict[str, Any]) -> None:
 
 
 def test_every_rule_is_described_in_a_sentence() -> None:
-    for rule in (*rules.RULES, *column_rules.COLUMN_RULES):
+    for rule in (*rules.RULES, *column_rules.COLUMN_RULES, *gate_rules.GATE_RULES):
         assert (rule.__doc__ or "").endswith(".")
 
 
@@ -294,13 +398,14 @@ PATHS = [
     "contract.columns", "contract.columns.plan", "contract.columns.plan.allowed", "contract.columns.joined",
     "contract.columns.joined.parts", "contract.columns.age.min", "contract.columns.age.type", "split", "split.by",
     "split.holdout", "train.estimator", "train.params", "train.search", "train.calibrate", "evaluate.metrics",
-    "evaluate.primary", "evaluate.slices", "evaluate.threshold",
+    "evaluate.primary", "evaluate.slices", "evaluate.threshold", "gates",
 ]  # fmt: skip
 
 ANYTHING = st.sampled_from([
     None, True, -1, 0.5, 1.5, "", "time", "1 day", "2024-05-01", "_x", [], {}, ["age"], ["a", "a"], [None], [[1]],
     {"a": 1}, {"": {}}, {"type": "number"}, {"type": ["x"]}, {"type": "datetime", "parts": 3},
-    {"by": "key", "holdout": 0.2}, DROP,
+    {"by": "key", "holdout": 0.2}, DROP, [{}], [{"metric": "brier"}], [{"cost": None}, {"fairness": []}],
+    [{"metric": "rmse", "against": "champion", "slice": "age"}, {"metric": 3, "against": "v1.0.0"}], EVERY_GATE,
 ])  # fmt: skip
 
 
@@ -320,6 +425,8 @@ def test_the_metrics_named_here_are_those_that_exist() -> None:
     for task, ids in METRICS_OF_TASK.items():
         assert sorted(ids) == sorted(metrics_for(task))
     assert {metric for ids in METRICS_OF_TASK.values() for metric in ids} == set(METRICS)
+    assert {metric.id: metric.bounds for metric in METRICS.values()} == METRIC_RANGES
+    assert {metric.id for metric in METRICS.values() if not metric.higher_is_better} == LOWER_IS_BETTER
 
 
 def test_a_restricted_spec_holds_what_it_was_given() -> None:

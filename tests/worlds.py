@@ -66,6 +66,27 @@ MULTICLASS: dict[str, Any] = {
     "evaluate.primary": "log_loss",
 }
 BY_KEY: dict[str, Any] = {"split": {"by": "key", "holdout": 0.2}}
+EVERY_GATE: list[dict[str, Any]] = [
+    {"metric": "roc_auc", "at_least": 0.6},
+    {"metric": "roc_auc", "at_least": 0.55, "judge": "bound"},
+    {"metric": "log_loss", "at_most": 0.7},
+    {"metric": "roc_auc", "against": "champion", "tolerance": 0.01},
+    {"metric": "roc_auc", "against": "champion", "slice": "plan", "tolerance": 0.03, "unsure": "pass"},
+    {"metric": "log_loss", "against": "linear"},
+    {"metric": "brier", "against": "dummy"},
+    {"metric": "roc_auc", "against": "v1.2.0", "tolerance": 0.03},
+    {"metric": "roc_auc", "against": "churn@v1.2.0-rc.1", "tolerance": 0.03},
+    {"cost": "model_megabytes", "at_most": 20},
+    {"cost": "predict_p50_ms", "at_most": 2},
+    {"cost": "predict_1000_ms", "at_most": 50.5},
+    {"quarantined": 0.01},
+    {"calibration": 0.05},
+    {"fairness": "tpr", "slice": "plan", "at_most": 0.1, "unsure": "pass"},
+    {"fairness": "calibration_gap", "slice": "region", "at_most": 0.1},
+    {"contract": "compatible"},
+]
+"""One of each kind, and of each way to write it."""
+
 TIMELESS: dict[str, Any] = BY_KEY | {
     "ingest": {"files": "data/customers/*.csv"},
     "contract.time": DROP,

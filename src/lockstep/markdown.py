@@ -13,8 +13,9 @@ APART = "\u200b"
 
 _ENTITIES = {"&": "&amp;", "<": "&lt;", ">": "&gt;"}
 _ESCAPED = str.maketrans(_ENTITIES | {character: "\\" + character for character in "\\`*_{}[]|#~$!"})
-_LINKED = re.compile(r"@|://|(?<=www)\.|#(?=\d)", re.IGNORECASE)
-_BEGINS_A_BLOCK = re.compile(r"^(?:[-+=](?=[-+= ]|$)|\d+(?=[.)]))")
+_LINKED = re.compile(r"@|://|(?<=www)\.|#(?=\d)|(?<=\bgh)-(?=\d)|:(?=[a-z0-9_+-]+:)", re.IGNORECASE)
+"""Where a platform would see a mention, an address, an issue, a picture of a :word:."""
+_BEGINS_A_BLOCK = re.compile(r"^(?:[-+=](?=[-+= ]|$)|\d+(?=[.)](?: |$)))")
 
 
 def table(head: Sequence[str], rows: Iterable[Sequence[str]], right: Sequence[int] = ()) -> str:
@@ -29,7 +30,7 @@ def escape(text: str, most: int | None = None) -> str:
     >>> escape("a|b <i>"), escape("x" * 70, most=5)
     ('a\\\\|b &lt;i&gt;', 'xxxx…')
     """
-    flat = _LINKED.sub(_apart, _flat(text, most))
+    flat = _LINKED.sub(_apart, line(text, most))
     block = _BEGINS_A_BLOCK.match(flat)
     escaped = flat.translate(_ESCAPED)
     if block is None:
@@ -42,19 +43,25 @@ def label(text: str) -> str:
     return escape(text, LABEL)
 
 
-def code(text: str) -> str:
+def code(text: str, most: int = LABEL) -> str:
     """A name as code, shortened. One that a code span cannot hold, or a cell, is escaped text inside <code>.
 
     >>> code("age"), code("a`b")
     ('`age`', '<code>a\\\\`b</code>')
     """
-    flat = _flat(text, LABEL)
+    flat = line(text, most)
     plain = flat and not re.search(r"[`|<>&@\\]|://", flat)
     return f"`{flat}`" if plain else f"<code>{escape(flat)}</code>"
 
 
-def _flat(text: str, most: int | None) -> str:
-    """One line of visible characters: no controls, no marks that turn the direction of reading."""
+def line(text: str, most: int | None = None) -> str:
+    """Text as one line of visible characters, no marks that turn the direction of reading; `most` shortens it.
+
+    Not yet escaped for anything.
+
+    >>> line(" a\\n\\u202eb "), line("x" * 70, most=5)
+    ('a b', 'xxxx…')
+    """
     short = text if most is None else text[: 4 * most]
     flat = " ".join("".join(each if each.isprintable() else " " for each in short).split())
     cut = most is not None and (len(flat) > most or len(short) < len(text))

@@ -26,6 +26,7 @@ def schema() -> dict[str, Any]:
     generated = _tidied(Spec.model_json_schema())
     sections = generated["$defs"]
     sections["Ingest"]["oneOf"] = [_given(key) for key in ("source", "files")]
+    sections["MetricLimit"]["oneOf"] = [_given(key) for key in ("at_least", "at_most")]
     held_out = sections["TimeSplit"]["properties"]["holdout"]
     held_out["pattern"] = held_out["pattern"].replace(r"\d+", r"0*[1-9]\d*")
     title = {"title": "params.yaml of Lockstep", "description": "The spec: the only file that knows the domain."}
@@ -99,18 +100,22 @@ def _metrics_by_task() -> list[dict[str, Any]]:
     return [
         {
             "if": _inside(("contract", "target", "task"), {"const": task}),
-            "then": _inside(("evaluate",), {"properties": _metric_keys(metrics)}, needed=False),
+            "then": {"properties": {"evaluate": _evaluated(metrics), "gates": _gated(metrics)}},
         }
         for task, metrics in METRICS_OF_TASK.items()
     ]
 
 
-def _metric_keys(metrics: tuple[str, ...]) -> dict[str, Any]:
-    return {"metrics": {"items": {"enum": list(metrics)}}, "primary": {"enum": list(metrics)}}
+def _evaluated(metrics: tuple[str, ...]) -> dict[str, Any]:
+    return {"properties": {"metrics": {"items": {"enum": list(metrics)}}, "primary": {"enum": list(metrics)}}}
 
 
-def _inside(path: tuple[str, ...], inner: dict[str, Any], *, needed: bool = True) -> dict[str, Any]:
-    """`inner`, for the value at a key path; `needed` says that the keys must be there for the schema to hold."""
+def _gated(metrics: tuple[str, ...]) -> dict[str, Any]:
+    return {"items": {"properties": {"metric": {"enum": list(metrics)}}}}
+
+
+def _inside(path: tuple[str, ...], inner: dict[str, Any]) -> dict[str, Any]:
+    """`inner`, for the value at a key path whose keys are there."""
     for key in reversed(path):
-        inner = {"properties": {key: inner}} | ({"required": [key]} if needed else {})
+        inner = {"properties": {key: inner}, "required": [key]}
     return inner

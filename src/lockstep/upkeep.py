@@ -150,9 +150,9 @@ def _look_at_environment(root: Path) -> list[str]:
 
 
 def _look_at_outputs(root: Path) -> list[str]:
-    from lockstep.running import lock
+    from lockstep.lock import data, fresh
 
-    return lock.differences(root)
+    return data.differences(root, fresh.read_lock(root))
 
 
 CHECKS: Mapping[str, Check] = {

@@ -1,14 +1,14 @@
 """dvc.lock against the files it names: are they still the ones that a stage wrote?
 
 DVC trusts its own cache: a copy that was cut off there is checked out as it is, and `dvc status` calls it clean. So
-every stage compares what it reads with the hash that the stage before recorded, and `lockstep check --outputs`
-compares everything.
+every stage compares what it reads with the hash that the stage before recorded.
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
+import os
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,8 +19,6 @@ import yaml
 from lockstep.errors import InputError
 
 FILE = "dvc.lock"
-CACHE = ".dvc/cache/files/md5"
-_IGNORED = "__pycache__"
 _KINDS: Mapping[type, str] = {dict: "a mapping", list: "a list", str: "a text"}
 
 
@@ -31,16 +29,12 @@ class Recorded:
     path: str
     md5: str
     size: int
-    kept: bool
-    """Is there a copy in DVC's cache, or is the file kept in git?"""
 
 
 def outputs(root: Path) -> dict[str, Recorded]:
     """What dvc.lock records about each stage's outputs, by path; empty when nothing ran yet."""
     return {
-        out["path"]: Recorded(
-            path=out["path"], md5=out["md5"], size=out.get("size", 0), kept=_object(root, out["md5"]).exists()
-        )
+        out["path"]: Recorded(path=out["path"], md5=out["md5"], size=out.get("size", 0))
         for out in _outs(_content(root))
         if "md5" in out
     }
@@ -87,18 +81,21 @@ def digest(path: Path) -> str:
     if not path.is_dir():
         with path.open("rb") as file:
             return hashlib.file_digest(file, "md5").hexdigest()
-    files = [{"md5": digest(file), "relpath": name} for name, file in sorted(_files(path))]
+    files = [{"md5": md5, "relpath": name} for name, md5 in sorted(listing(path).items())]
     return hashlib.md5(json.dumps(files, sort_keys=True).encode(), usedforsecurity=False).hexdigest() + ".dir"
 
 
-def _files(folder: Path) -> Iterator[tuple[str, Path]]:
-    for file in folder.rglob("*"):
-        if file.is_file() and _IGNORED not in file.parts:
-            yield file.relative_to(folder).as_posix(), file
+def listing(folder: Path) -> dict[str, str]:
+    """The md5 of each file of a directory, by its path within; what Python and stages leave there is not counted."""
+    found: dict[str, str] = {}
+    for base, folders, names in os.walk(folder):
+        folders[:] = [name for name in folders if not _is_ignored(name)]
+        found |= {Path(base, name).relative_to(folder).as_posix(): digest(Path(base, name)) for name in names}
+    return found
 
 
-def _object(root: Path, md5: str) -> Path:
-    return root / CACHE / md5[:2] / md5[2:]
+def _is_ignored(name: str) -> bool:
+    return name == "__pycache__" or (name.startswith(".") and name.endswith(".tmp"))
 
 
 def _judge(root: Path, recorded: Recorded) -> Iterator[str]:
@@ -106,31 +103,14 @@ def _judge(root: Path, recorded: Recorded) -> Iterator[str]:
     if not path.exists():
         yield f"{recorded.path}, which {FILE} names, is missing: `make repro` brings it back"
     elif digest(path) != recorded.md5:
-        guilty = list(_guilty(root, recorded)) or [(recorded.path, recorded.md5)]
-        for name, md5 in guilty:
-            yield _sentence(root, name, md5)
+        yield sentence(root, recorded.path)
 
 
-def _guilty(root: Path, recorded: Recorded) -> Iterator[tuple[str, str]]:
-    """Which files of a directory differ, and their recorded hash."""
-    listing = _object(root, recorded.md5)
-    if (
-        not recorded.md5.endswith(".dir")
-        or not listing.exists()
-        or digest(listing) != recorded.md5.removesuffix(".dir")
-    ):
-        return
-    for entry in json.loads(listing.read_text(encoding="utf-8")):
-        file = root / recorded.path / entry["relpath"]
-        if not file.exists() or digest(file) != entry["md5"]:
-            yield f"{recorded.path}/{entry['relpath']}", entry["md5"]
-
-
-def _sentence(root: Path, name: str, md5: str) -> str:
-    path, copy = root / name, _object(root, md5)
-    remove = [name] if path.exists() else []
-    if copy.exists() and digest(copy) != md5.removesuffix(".dir"):
-        remove.append(copy.relative_to(root).as_posix())
+def sentence(root: Path, name: str) -> str:
+    """What to say of an output that is there, and is not what dvc.lock records."""
+    path = root / name
     size = f" ({path.stat().st_size:,} bytes)" if path.is_file() else ""
-    cause = "DVC's copy of it is damaged" if len(remove) > 1 else "it was cut off or edited"
-    return f"{name}{size} is not the file that {FILE} records: {cause}. `rm -r {' '.join(remove)}`, then `make repro`"
+    return (
+        f"{name}{size} is not the file that {FILE} records: it was cut off or edited, or DVC's copy of it is damaged. "
+        "`make repro` brings back the right one, or makes it again"
+    )

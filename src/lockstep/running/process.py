@@ -21,7 +21,7 @@ from typing import Any
 import yaml
 
 from lockstep.errors import InputError, exit_code
-from lockstep.running import listing, lock, repository, versions
+from lockstep.running import evidence, listing, lock, repository, versions
 from lockstep.running.guardian import Guardian
 from lockstep.running.stage import Run, Stage
 from lockstep.spec import Spec, read_spec
@@ -94,6 +94,8 @@ def _run(stage: Stage, run: Run, root: Path) -> None:
         with stage.files(root, before_moving) as files:
             run(spec, files)
             _check_unchanged(root, stage, spec, before, _state(root, listed))
+        if listed:
+            _leave_evidence(root, stage, listed, before, checked=guardian.watches)
 
 
 def _listed(root: Path, stage: Stage) -> Mapping[str, Any]:
@@ -158,6 +160,18 @@ def _check_inputs(root: Path, stage: Stage) -> None:
 
 
 State = Mapping[str, Any]
+
+
+def _leave_evidence(root: Path, stage: Stage, listed: Mapping[str, Any], before: State, *, checked: bool) -> None:
+    """Remember on what this process ran and what came out, unless something was edited before that was read.
+
+    What an earlier stage wrote was hashed when it was `checked`, and need not be again.
+    """
+    recorded = lock.outputs(root) if checked else {}
+    known = {path: recorded[path].md5 for path in stage.reads.values() if path in recorded}
+    content = evidence.collect(root, listed, known)
+    if content and _state(root, listed) == before:
+        evidence.leave(root, stage.name, content)
 
 
 def _state(root: Path, listed: Mapping[str, Any]) -> State:

@@ -9,7 +9,8 @@ from typing import Any
 
 from lockstep.spec.durations import parse_moment
 from lockstep.spec.messages import Finding, shown
-from lockstep.spec.sections import FLOAT32_EXACT, Contract
+from lockstep.spec.sections import Contract
+from lockstep.spec.values import FLOAT32_EXACT
 
 Findings = Iterator[Finding]
 

@@ -61,9 +61,10 @@ def _missing(error: ErrorDetails, spot: Spot) -> str:
 
 def _unknown_key(error: ErrorDetails, spot: Spot) -> str:
     assert spot.section is not None
-    allowed = sorted(anatomy.fields(spot.section))
-    near = nearest(str(spot.path[-1]), allowed)
-    return f"unknown key (value {shown(error['input'])}). Allowed: {listed(allowed)}.{near}"
+    key, allowed = str(spot.path[-1]), sorted(anatomy.fields(spot.section))
+    if key in spot.section.OTHERWISE:
+        return f"this does not belong here (value {shown(error['input'])}): {spot.section.OTHERWISE[key]}."
+    return f"unknown key (value {shown(error['input'])}). Allowed: {listed(allowed)}.{nearest(key, allowed)}"
 
 
 def _not_among(error: ErrorDetails, spot: Spot) -> str:

@@ -13,9 +13,11 @@ from typing import Any
 from lockstep.errors import nearest
 from lockstep.spec.column_rules import COLUMN_RULES, Findings, is_feature, twice
 from lockstep.spec.durations import earlier, parse_duration, parse_moment
+from lockstep.spec.gate_rules import GATE_RULES
 from lockstep.spec.messages import listed, shown
 from lockstep.spec.section import Withheld
-from lockstep.spec.sections import METRICS_OF_TASK, ColumnBase, Contract, Spec
+from lockstep.spec.sections import ColumnBase, Contract, Spec
+from lockstep.spec.values import METRICS_OF_TASK
 
 
 def findings(spec: Spec) -> Findings:
@@ -23,6 +25,13 @@ def findings(spec: Spec) -> Findings:
     for rule in RULES:
         yield from _heard(rule(spec))
     yield from _heard(_columns(spec))
+    yield from _heard(_gates(spec))
+
+
+def _gates(spec: Spec) -> Findings:
+    for index in range(len(spec.gates)):
+        for rule in GATE_RULES:
+            yield from _heard(rule(spec, index))
 
 
 def _columns(spec: Spec) -> Findings:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from typing import TYPE_CHECKING, Any, Self
+from collections.abc import Iterable, Mapping
+from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 from pydantic import BaseModel, ConfigDict, PrivateAttr
 
@@ -16,6 +16,9 @@ class Section(BaseModel):
     """A part of the spec: frozen, and an unknown key is an error."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True, populate_by_name=False)
+
+    OTHERWISE: ClassVar[Mapping[str, str]] = {}
+    """What to say of keys that only a sibling of this section has."""
 
     _path: str = PrivateAttr("")
 

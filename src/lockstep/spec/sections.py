@@ -1,52 +1,16 @@
-"""The sections of `params.yaml`, typed and frozen. The only place that knows its keys."""
+"""The sections of `params.yaml`, typed and frozen. Only here and in `gate_sections` its keys are known."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import AfterValidator, Discriminator, Field, Tag
+from pydantic import Discriminator, Field, Tag
 
 from lockstep.errors import nearest
-from lockstep.spec.durations import DURATION_PATTERN, MOMENT_PATTERN, check_duration, check_moment
+from lockstep.spec.gate_sections import Gate
 from lockstep.spec.section import Section
-
-Task = Literal["binary", "multiclass", "regression"]
-Part = Literal["year", "quarter", "month", "week", "day", "day_of_year", "weekday", "hour", "minute"]
-MetricId = Literal[
-    "roc_auc",
-    "average_precision",
-    "roc_auc_ovr",
-    "log_loss",
-    "brier",
-    "accuracy",
-    "balanced_accuracy",
-    "precision",
-    "recall",
-    "f1",
-    "f1_macro",
-    "mae",
-    "rmse",
-    "r2",
-]
-
-METRICS_OF_TASK: dict[Task, tuple[MetricId, ...]] = {
-    "binary": (
-        "roc_auc", "average_precision", "log_loss", "brier",
-        "accuracy", "balanced_accuracy", "precision", "recall", "f1",
-    ),
-    "multiclass": ("roc_auc_ovr", "log_loss", "brier", "accuracy", "f1_macro"),
-    "regression": ("mae", "rmse", "r2"),
-}  # fmt: skip
-"""The names in `statistics.metrics.METRICS` (a test compares them); here, so that ingest depends on no metric."""
-
-FLOAT32_EXACT = 2**24
-"""Integers up to this magnitude survive float32, which is what models are fed."""
-
-Duration = Annotated[str, AfterValidator(check_duration), Field(json_schema_extra={"pattern": DURATION_PATTERN})]
-Moment = Annotated[str, AfterValidator(check_moment), Field(json_schema_extra={"pattern": MOMENT_PATTERN})]
-Share = Annotated[float, Field(gt=0, lt=1)]
-Finite = Annotated[float, Field(allow_inf_nan=False)]
+from lockstep.spec.values import Duration, Finite, MetricId, Moment, Part, Share, Task
 
 
 class Project(Section):
@@ -325,6 +289,10 @@ class Spec(Section):
     split: Annotated[Split, Field(description="which rows are held out: by time, key or group")]
     train: Annotated[Train, Field(description="what is fitted to the training rows")]
     evaluate: Annotated[Evaluate, Field(description="how the model is judged on the holdout")]
+    gates: Annotated[
+        list[Gate],
+        Field(default_factory=list, description="what a change must fulfil; `lockstep report` judges it"),
+    ]
 
     def restricted(self, paths: Iterable[str]) -> Self:
         """A copy that holds only the dotted `paths`, keys as the file spells them ("ingest.from", "contract").

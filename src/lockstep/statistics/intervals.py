@@ -1,8 +1,9 @@
 """Intervals: how far an estimate, or a difference of two models, may be from the truth about blocks like these.
 
 Rows of one day share their weather, rows of one customer their customer: whole blocks are resampled, never rows that
-depend on each other. The interval is estimate ± t(D - 1) · bootstrap SD · √(D / (D - 1)), D the number of blocks. It
-speaks of blocks like these and of this fitted model; not of next season, not of the training procedure.
+depend on each other. The interval is estimate ± t(D - 1) · bootstrap SD · √(D / (D - 1)), D the number of blocks; where
+blocks tell unequally much, t has the degrees of as many equal ones (`worth`). It speaks of blocks like these and of
+this fitted model; not of next season, not of the training procedure.
 """
 
 from __future__ import annotations
@@ -32,7 +33,7 @@ class Interval:
     """An estimate and how far it reaches; `low` and `high` are None, and `note` says why, when that cannot be said.
 
     `blocks` is D and `kind` what the blocks are; `error` is the standard error, bootstrap SD · √(D / (D - 1)), and
-    `degrees` the t distribution's, D - 1; for groups with what they are worth (`Blocks.worth`) in place of D.
+    `degrees` the t distribution's: what the blocks are worth (`worth`), less one.
     """
 
     value: float | None
@@ -137,10 +138,12 @@ def _intervals(names: Iterable[str], models: Sequence[Scored], blocks: Blocks) -
     values = {metric.id: _difference([metric(m.y, m.p, m.threshold) for m in models]) for metric in metrics}
     notes = {metric.id: _too_few(metric, values[metric.id], models[0].y, blocks) for metric in metrics}
     spreads = _spreads([metric for metric in metrics if not notes[metric.id]], models, blocks)
-    return {
-        metric.id: _interval(metric, values[metric.id], spreads.get(metric.id), notes[metric.id], blocks, len(models))
-        for metric in metrics
-    }
+    found = {}
+    for metric in metrics:
+        degrees = worth(metric, models[0].y, blocks) - 1
+        value, note, spread = values[metric.id], notes[metric.id], spreads.get(metric.id)
+        found[metric.id] = _interval(metric, value, spread, note, blocks, degrees, len(models))
+    return found
 
 
 def _difference(values: Sequence[Any]) -> Any:
@@ -200,7 +203,9 @@ def _deviation(sample: Floats) -> float:
     return float(defined.std(ddof=1)) if np.ptp(defined) > 0 else 0.0
 
 
-def _interval(metric: Metric, value: float, sd: float | None, note: str, blocks: Blocks, models: int) -> Interval:
+def _interval(
+    metric: Metric, value: float, sd: float | None, note: str, blocks: Blocks, degrees: float, models: int
+) -> Interval:
     empty = Interval(value=value if isfinite(value) else None, blocks=blocks.count, kind=blocks.kind, note=note)
     if sd is None:
         return empty
@@ -209,17 +214,33 @@ def _interval(metric: Metric, value: float, sd: float | None, note: str, blocks:
     if models == 1 and sd == 0 and value in metric.bounds:
         return replace(empty, note=f"too few to say: {metric.title} is {value:g} in every resample")
     # One group that holds nearly all rows is worth hardly more than one block, and one block has no spread.
-    if blocks.worth < FEWEST_WORTH:
-        return replace(empty, note=f"too few to say: one {blocks.kind} holds nearly all rows")
-    error = sd * sqrt(blocks.worth / (blocks.worth - 1))
-    half = t_quantile(1 - (1 - LEVEL) / 2, blocks.worth - 1) * error
+    if degrees < FEWEST_WORTH - 1:
+        of = "" if _alike(metric) else " of a class"
+        return replace(empty, note=f"too few to say: one {blocks.kind} holds nearly all rows{of}")
+    error = sd * sqrt(blocks.count / (blocks.count - 1))
+    half = t_quantile(1 - (1 - LEVEL) / 2, degrees) * error
     # Ends are cut at the metric's own range: no truth lies beyond, so this cannot cost coverage.
     least, most = (
         metric.bounds if models == 1 else (metric.bounds[0] - metric.bounds[1], metric.bounds[1] - metric.bounds[0])
     )
-    return replace(
-        empty, low=max(value - half, least), high=min(value + half, most), error=error, degrees=blocks.worth - 1
-    )
+    return replace(empty, low=max(value - half, least), high=min(value + half, most), error=error, degrees=degrees)
+
+
+def worth(metric: Metric, y: Floats, blocks: Blocks) -> float:
+    """How many equal blocks would tell as much about a metric on outcomes `y` (n,): see `Blocks.worth_by`.
+
+    A row of class c tells Σ (its indicators - the classes' shares)², for two classes (y - mean y)²: of 1 % positives
+    each tells as much as 99² negatives. Regression: all rows tell the same. So for average precision: by their rank
+    positives tell very unequally much, and with few of them its bootstrap SD is a tenth too large as it is.
+    """
+    if _alike(metric):
+        return blocks.worth
+    shares = np.bincount(y.astype(int)) / max(1, len(y))
+    return blocks.worth_by((1 - 2 * shares + (shares**2).sum())[y.astype(int)])
+
+
+def _alike(metric: Metric) -> bool:
+    return metric.tasks == ("regression",) or metric.id == "average_precision"
 
 
 def t_quantile(share: float, degrees: float) -> float:

@@ -1,0 +1,58 @@
+"""A program run to its end; whatever stops us, it does not outlive us."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+PATIENCE = 10.0
+"""Seconds that a stopped program gets to remove what is half-written."""
+
+
+def run(command: Sequence[str], folder: Path, environment: Mapping[str, str], *, apart: bool = False) -> int:
+    """Its exit code. `apart`: in a group of processes of its own, which ends as a whole, its words on stderr; else it
+    shares the terminal, and Ctrl-C reaches it without us.
+    """
+    process = subprocess.Popen(
+        command,
+        cwd=folder,
+        env=environment,
+        stdin=subprocess.DEVNULL if apart else None,
+        stdout=sys.stderr.fileno() if apart else None,
+        start_new_session=apart,
+    )
+    try:
+        return process.wait()
+    except BaseException:
+        _end(process, apart=apart)
+        raise
+
+
+def _end(process: subprocess.Popen[bytes], *, apart: bool) -> None:
+    for number in (signal.SIGTERM, signal.SIGKILL):
+        try:
+            if apart:
+                os.killpg(process.pid, number)
+            else:
+                _wait_for_ctrl_c(process)
+                process.send_signal(number)
+            process.wait(PATIENCE)
+        except ProcessLookupError:
+            return
+        except subprocess.TimeoutExpired:
+            continue
+        else:
+            return
+
+
+def _wait_for_ctrl_c(process: subprocess.Popen[bytes]) -> None:
+    """A program at the same terminal has got the Ctrl-C that stops us, and may be tidying up."""
+    try:
+        process.wait(1)
+    except subprocess.TimeoutExpired:
+        return
+    raise ProcessLookupError
