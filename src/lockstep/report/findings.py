@@ -1,0 +1,139 @@
+"""What a reader should know besides the headline, in sentences, the gravest first."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+
+from lockstep.comparison.result import Comparison, Rows, SliceRow
+from lockstep.gates.outcome import Judgement
+from lockstep.report.change import Change
+from lockstep.report.document import Code, Strong, Words, prose, words
+from lockstep.report.numbers import count, difference, listed, number
+from lockstep.report.slices import worse
+from lockstep.spec import Spec
+from lockstep.statistics.metrics import METRICS
+
+MANY_LOOKS = 10
+SHOWN = 3
+"""Worse slices that are named; the others are counted."""
+
+
+def findings(comparison: Comparison, judgement: Judgement, change: Change, spec: Spec) -> Iterator[Words]:
+    """Everything that casts doubt on the headline, or that merging would bring along."""
+    yield from _metrics(comparison)
+    yield from _slices(comparison, spec)
+    yield from _breaking(change)
+    if comparison.rows:
+        yield from _exam(comparison.rows)
+    yield from _unsure(judgement)
+    yield from _seeds(comparison)
+    yield from _looks(comparison)
+    reasons = () if comparison.verdict in ("not comparable", "too few to say") else comparison.why
+    for said in (*reasons, *comparison.notes, *change.notes):
+        yield prose(said)
+
+
+def _metrics(comparison: Comparison) -> Iterator[Words]:
+    for row in comparison.metrics:
+        if row.primary or row.difference is None:
+            continue
+        if row.word == "worse":
+            yield words(Strong(f"{row.title} is worse"), f", {difference(row.difference)}.")
+        elif row.word not in ("better", "identical", comparison.verdict) and row.word:
+            yield words(f"{row.title}: {row.word}.")
+
+
+def _slices(comparison: Comparison, spec: Spec) -> Iterator[Words]:
+    primary = comparison.primary
+    if primary is None:
+        return
+    found = worse(comparison.slices, primary.id)
+    for row in found[:SHOWN]:
+        yield words(*_named(row), Strong(" is worse"), f", {difference(row.difference)}{_tolerated(row, spec)}.")
+    if len(found) > SHOWN:
+        yield words(f"{count(len(found) - SHOWN, 'more slice is', 'more slices are')} worse by {primary.title}.")
+    others = [(len(worse(comparison.slices, row.id)), row.title) for row in comparison.metrics if not row.primary]
+    if any(n for n, _ in others):
+        by = listed(f"{n:,} by {title}" for n, title in others if n)
+        yield words(f"Slices that are worse by another metric: {by}.")
+
+
+def _named(row: SliceRow) -> Words:
+    return words(Code(f"{row.column} = {row.value}"))
+
+
+def _tolerated(row: SliceRow, spec: Spec) -> str:
+    """The words that a slice gate allows as much, or nothing."""
+    gates: Iterable[object] = getattr(spec, "gates", ())
+    asked = [
+        float(getattr(gate, "tolerance", 0) or 0)
+        for gate in gates
+        if (getattr(gate, "against", None), getattr(gate, "slice", None), getattr(gate, "metric", None))
+        == ("champion", row.column, row.metric)
+    ]
+    if not asked or row.difference is None or row.difference.low is None or row.difference.high is None:
+        return ""
+    up = METRICS[row.metric].higher_is_better
+    drop = -row.difference.low if up else row.difference.high
+    return f", within its gate's tolerance of {asked[0]:g}" if drop <= min(asked) else ""
+
+
+def _breaking(change: Change) -> Iterator[Words]:
+    broken = [part for part in change.contract if part.breaking]
+    for part in broken[:SHOWN]:
+        yield words(Strong("Breaks callers"), ": ", *prose(part.text.rstrip(".") + "."))
+    if len(broken) > SHOWN:
+        yield words(f"{count(len(broken) - SHOWN, 'more change')} of the contract would break callers.")
+
+
+def _exam(rows: Rows) -> Iterator[Words]:
+    if rows.labels_differ:
+        share = 100 * rows.labels_differ / max(rows.joined, 1)
+        yield words(
+            f"{rows.labels_differ:,} of {count(rows.joined, 'label')} that both branches hold differ ({share:.2g} %)."
+        )
+    if rows.refused:
+        yield words(
+            f"{count(rows.refused, 'row')} of the base's holdout {_is(rows.refused)} in this branch's quarantine."
+        )
+    if rows.gone:
+        yield words(f"{count(rows.gone, 'row')} of the base's holdout {_is(rows.gone)} not in this branch at all.")
+    if rows.excluded:
+        yield words(
+            f"{count(rows.excluded, 'held-out row')} {_is(rows.excluded)} not compared: one of the models has trained "
+            f"on {'it' if rows.excluded == 1 else 'them'}."
+        )
+    if rows.unmatched:
+        yield words(
+            f"{count(rows.unmatched, 'new row')} {_is(rows.unmatched)} not compared: the champion cannot read them."
+        )
+
+
+def _is(n: int) -> str:
+    return "is" if n == 1 else "are"
+
+
+def _unsure(judgement: Judgement) -> Iterator[Words]:
+    for outcome in judgement.outcomes:
+        if outcome.passes and outcome.state != "holds" and "first model" not in outcome.note:
+            yield words(
+                f"{outcome.title}: ", Strong(outcome.state), *prose(f"; {outcome.note or 'it passes all the same'}.")
+            )
+
+
+def _seeds(comparison: Comparison) -> Iterator[Words]:
+    seeds, primary = comparison.seeds, comparison.primary
+    if seeds is None or primary is None or not seeds.within:
+        return
+    spread = f"{len(seeds.values)} other seeds spread {METRICS[seeds.metric].title} by {number(seeds.spread, 4)}"
+    yield words(
+        f"This fit, not necessarily this change: {spread} (standard deviation), and the difference lies inside that."
+    )
+
+
+def _looks(comparison: Comparison) -> Iterator[Words]:
+    if comparison.looks >= MANY_LOOKS:
+        yield words(
+            f"{comparison.looks:,} models have been shown this holdout. Of 40 changes that change nothing, one reads "
+            "“better” with a chance of 64 %: a newer window is a fresh exam."
+        )
