@@ -1,0 +1,1 @@
+"""What is missing before all of this works: in this clone, on the remotes, on GitHub."""
