@@ -101,5 +101,5 @@ clean:  ## remove the environment and what tools left; data, model and reports s
 tests/node/node_modules/.installed: tests/node/package.json tests/node/package-lock.json
 	@if command -v npm >/dev/null; then \
 		echo "installing tests/node/package-lock.json"; \
-		npm --prefix tests/node ci --no-progress --loglevel=error && touch $@; \
+		npm --prefix tests/node ci --no-progress --loglevel=error >/dev/null && touch $@; \
 	fi

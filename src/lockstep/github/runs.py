@@ -1,0 +1,136 @@
+"""The run of a pull request that has ended, and the pull request it is about: from GitHub's own records alone."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from lockstep.errors import InputError
+from lockstep.github.api import Api, ApiError
+from lockstep.github.artifact import MOST, NAME, Bundle, Poisoned, read
+
+WORKFLOW = ".github/workflows/pull-request.yml"
+EVENTS = frozenset({"pull_request", "merge_group", "workflow_dispatch"})
+_QUEUE = re.compile(r"gh-readonly-queue/(?P<branch>.+)/pr-(?P<number>\d+)-[0-9a-f]{40}")
+_FAILED = frozenset({"failure", "timed_out", "cancelled"})
+
+
+@dataclass(frozen=True, kw_only=True)
+class Run:
+    """A run as `workflow_run` names it. `branch` and `owner` are of where its head comes from."""
+
+    id: int
+    event: str
+    conclusion: str
+    sha: str
+    branch: str
+    head_repository: str
+    created: str
+    url: str
+
+    @property
+    def owner(self) -> str:
+        """Whose repository the head is in."""
+        return self.head_repository.partition("/")[0]
+
+    @property
+    def queue(self) -> tuple[str, int] | None:
+        """The branch that a queue merges into, and the number of the last pull request of the group."""
+        found = _QUEUE.fullmatch(self.branch) if self.event == "merge_group" else None
+        return (found["branch"], int(found["number"])) if found else None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Pull:
+    """An open pull request. `into_default` when it is to be merged into the default branch."""
+
+    number: int
+    author: str
+    head: str
+    branch: str
+    head_repository: str
+    base: str
+    base_name: str
+    into_default: bool
+
+    def is_of(self, repository: str) -> bool:
+        """Is its branch in this repository, and not in a fork?"""
+        return self.head_repository.casefold() == repository.casefold()
+
+
+def of_event(payload: Mapping[str, Any]) -> Run:
+    """The run that has ended. Raises `InputError` for one of another workflow or another event."""
+    run = payload["workflow_run"]
+    if run["path"].partition("@")[0] != WORKFLOW or run["event"] not in EVENTS:
+        raise InputError(f"the run that ended is `{run['path']}` on `{run['event']}`, not {WORKFLOW}")
+    return Run(
+        id=run["id"], event=run["event"], conclusion=run["conclusion"] or "", sha=run["head_sha"],
+        branch=run["head_branch"] or "", head_repository=(run.get("head_repository") or {}).get("full_name", ""),
+        created=run["created_at"], url=run["html_url"],
+    )  # fmt: skip
+
+
+def pull_of(api: Api, run: Run) -> list[Pull]:
+    """Open pull requests that the run is about: found by its head's hash, which GitHub vouches for.
+
+    A fork's commit is not always linked to its pull request, so those of its branch are looked at as well.
+    """
+    found = {pull["number"]: pull for pull in api.pages(f"commits/{run.sha}/pulls")}
+    found |= {pull["number"]: pull for pull in api.pages("pulls", state="open", head=f"{run.owner}:{run.branch}")}
+    chosen = [_pull(pull) for pull in found.values() if pull["state"] == "open" and _is_of(pull, api, run)]
+    return sorted(chosen, key=lambda pull: pull.number)
+
+
+def _is_of(pull: Any, api: Api, run: Run) -> bool:
+    """Is its branch the one that ran? (The head may have moved on meanwhile.)"""
+    head, base = pull["head"], pull["base"]
+    ours = (base.get("repo") or {}).get("full_name", "") == api.repository
+    same = (head.get("repo") or {}).get("full_name", "") == run.head_repository and head["ref"] == run.branch
+    return bool(ours and (head["sha"] == run.sha or same))
+
+
+def pull(api: Api, number: int) -> Pull | None:
+    """The pull request of that number, when it is open."""
+    found = api.find(f"pulls/{number}")
+    return _pull(found) if found is not None and found["state"] == "open" else None
+
+
+def _pull(pull: Any) -> Pull:
+    base = pull["base"]
+    return Pull(
+        number=pull["number"], author=(pull.get("user") or {}).get("login", ""), head=pull["head"]["sha"],
+        branch=pull["head"]["ref"], head_repository=(pull["head"].get("repo") or {}).get("full_name", ""),
+        base=base["sha"], base_name=base["ref"], into_default=base["ref"] == base["repo"]["default_branch"],
+    )  # fmt: skip
+
+
+def bundle(api: Api, run: Run) -> Bundle:
+    """What the run left, validated. Raises `Poisoned` when that is nothing, or not what a run leaves."""
+    artifacts = [each for each in api.pages(f"actions/runs/{run.id}/artifacts", "artifacts") if each["name"] == NAME]
+    fresh = [each for each in artifacts if not each.get("expired")]
+    if not fresh:
+        raise Poisoned("the run left no report")
+    newest = max(fresh, key=lambda each: each["id"])
+    if newest["size_in_bytes"] > MOST:
+        raise Poisoned(f"what the run left has {newest['size_in_bytes']:,} bytes")
+    try:
+        zipped = api.download(f"actions/artifacts/{newest['id']}/zip", MOST)
+        found = read(zipped)
+    except InputError as error:
+        raise Poisoned(f"what the run left cannot be trusted: {error}") from None
+    if found.manifest.head != run.sha:
+        raise Poisoned(f"what the run left is about {found.manifest.head[:7]}, and the run was of {run.sha[:7]}")
+    return found
+
+
+def failed_step(api: Api, run: Run) -> str:
+    """The name of the first step that failed; "" when GitHub does not say. The name is the branch's own text."""
+    try:
+        jobs = [*api.pages(f"actions/runs/{run.id}/jobs", "jobs")]
+    except ApiError:
+        return ""
+    steps = (step for job in jobs for step in job.get("steps") or () if step.get("conclusion") in _FAILED)
+    first = next(steps, None)
+    return str(first["name"]) if first else ""
