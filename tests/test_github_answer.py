@@ -109,6 +109,13 @@ def test_nothing_is_committed_on_a_forks_branch_and_its_author_is_told_how(world
     assert ("POST", "/graphql") not in world.hub.asked
 
 
+def test_a_forks_pull_request_is_found_where_github_does_not_know_its_commit(world: World) -> None:
+    pull = world.propose(fork="mallory/customers")
+    world.hub.faults = [Fault("GET", "/commits/.*/pulls", 422)]
+    world.answer(world.run(pull))
+    assert world.verdict(world.head(pull))[0] == "success"
+
+
 def test_a_fork_that_commits_its_lock_passes(world: World) -> None:
     pull = world.propose({"dvc.lock": str(MOVED["dvc.lock"])}, fork="mallory/customers")
     world.answer(world.run(pull))

@@ -77,10 +77,20 @@ def pull_of(api: Api, run: Run) -> list[Pull]:
 
     A fork's commit is not always linked to its pull request, so those of its branch are looked at as well.
     """
-    found = {pull["number"]: pull for pull in api.pages(f"commits/{run.sha}/pulls")}
+    found = {pull["number"]: pull for pull in _linked(api, run.sha)}
     found |= {pull["number"]: pull for pull in api.pages("pulls", state="open", head=f"{run.owner}:{run.branch}")}
     chosen = [_pull(pull) for pull in found.values() if pull["state"] == "open" and _is_of(pull, api, run)]
     return sorted(chosen, key=lambda pull: pull.number)
+
+
+def _linked(api: Api, sha: str) -> list[Any]:
+    """Pull requests that GitHub links to a commit; none for one that it knows only from a fork."""
+    try:
+        return [*api.pages(f"commits/{sha}/pulls")]
+    except ApiError as error:
+        if error.status in (404, 422):
+            return []
+        raise
 
 
 def _is_of(pull: Any, api: Api, run: Run) -> bool:
