@@ -36,13 +36,13 @@ def test_the_size_is_that_of_graph_and_contract(folder: Path) -> None:
     assert cost.megabytes(folder) == pytest.approx(sum(sizes) / 1e6)
 
 
-def test_both_models_are_measured_and_the_same_model_costs_about_the_same(folder: Path) -> None:
+def test_both_models_are_measured_and_a_thousand_rows_take_longer_than_one(folder: Path) -> None:
     size, one, thousand = cost.measure(folder, folder)
     assert [(each.title, each.unit) for each in (size, one, thousand)] == list(cost.COSTS.values())
     assert size.challenger == size.champion
-    for each in (one, thousand):
-        assert each.champion is not None
-        assert 1 / 3 < each.challenger / each.champion < 3
+    assert one.champion is not None
+    assert thousand.champion is not None
+    assert 0 < one.champion < thousand.champion
     assert 0 < one.challenger < thousand.challenger
 
 

@@ -86,8 +86,9 @@ def test_a_url_that_must_not_be_is_refused_and_nothing_is_written(root: Path, ur
 
 
 def test_a_user_s_name_is_no_secret_over_ssh(root: Path) -> None:
-    pytest.importorskip("dvc_ssh")
-    configure.configure(root, "ssh://git@host/data", {})
+    for url, found in [("ssh://git@host/data", []), ("ssh://git:word@host/data", ["main.url"])]:
+        (root / ".dvc/config").write_text(f"['remote \"main\"']\n    url = {url}\n")
+        assert configure.secrets(root) == found
 
 
 @pytest.mark.parametrize(

@@ -6,12 +6,14 @@ import shutil
 import signal
 import subprocess
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
 
 from conftest import ROOT, Project, wait_for
-from lockstep.lock import fresh, seal
+from lockstep.lock import fresh, reproduce, seal
+from lockstep.remotes import transfer
 from lockstep.revision import git
 
 REPRO = """
@@ -237,3 +239,18 @@ def test_the_command_checks_before_it_runs_anything(tmp_path: Path) -> None:
     result = project.run("lockstep", "repro")
     assert result.returncode == 1
     assert "ingest.partitions: unknown key" in result.stderr
+
+
+def test_a_remote_that_may_not_be_read_is_passed_over_and_its_results_are_made_here(
+    toy: Project, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def denied(root: Path, md5s: Sequence[str]) -> list[str]:
+        raise transfer.Denied("remote main refuses: no credentials")
+
+    monkeypatch.setattr(transfer, "fetch", denied)
+    (toy.root / "dvc.lock").write_text(
+        "schema: '2.0'\nstages:\n  one:\n    cmd: python -m toy.stages.one\n"
+        f"    outs:\n    - path: data/word.txt\n      hash: md5\n      md5: {'a' * 32}\n      size: 1\n"
+    )
+    reproduce._pull(toy.root)
+    assert "remote main refuses: no credentials. What it may hold is made here instead" in capsys.readouterr().err

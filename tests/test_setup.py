@@ -24,6 +24,10 @@ def copy(tmp_path: Path) -> Project:
     for name in ("Makefile", "pyproject.toml"):
         shutil.copy(ROOT / name, tmp_path)
     shutil.copytree(ROOT / "requirements", tmp_path / "requirements")
+    (tmp_path / "tests/node/node_modules").mkdir(parents=True)
+    for name in ("package.json", "package-lock.json"):
+        shutil.copy(ROOT / "tests/node" / name, tmp_path / "tests/node")
+    (tmp_path / "tests/node/node_modules/.installed").touch()
     (tmp_path / ".venv" / "bin").mkdir(parents=True)
     for stamp in (".uv", ".pipeline", ".dev"):
         (tmp_path / ".venv" / stamp).touch()
