@@ -315,10 +315,14 @@ def test_another_size_in_the_remote_stops_a_push(clone: Clone, tmp_path: Path) -
         transfer.push(clone.root, [md5])
 
 
-def test_a_remote_that_may_not_be_written_to_is_said_to_refuse(clone: Clone, tmp_path: Path) -> None:
-    require(os.geteuid() != 0, "a user whom folders can refuse")
-    (tmp_path / "store").mkdir(mode=0o555)
-    with pytest.raises(OutsideError, match="refuses"):
+@pytest.mark.parametrize("number", [errno.EACCES, errno.EROFS])
+def test_a_remote_that_may_not_be_written_to_is_said_to_refuse(
+    clone: Clone, monkeypatch: pytest.MonkeyPatch, number: int
+) -> None:
+    refused = OSError(number, os.strerror(number))
+    stopped = child.Stopped(kind=worker.kind_of(refused), why=worker.reason(refused))
+    monkeypatch.setattr(child, "_try", lambda *_: stopped)
+    with pytest.raises(transfer.Denied, match="refuses"):
         transfer.push(clone.root, [clone.add(b"x")])
 
 
