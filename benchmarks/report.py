@@ -114,7 +114,7 @@ def no_change(work: Path, clone: Path) -> dict[str, Measured]:
     files = dict.fromkeys(("GITHUB_OUTPUT", "GITHUB_PATH", "GITHUB_STEP_SUMMARY"), str(told.with_suffix(".out")))
     commands = (
         ["lockstep", "ci", "begin"],
-        ["lockstep", "repro", "--pull"],
+        ["lockstep", "repro"],
         ["lockstep", "report", "--base", base],
         ["lockstep", "ci", "pack", "--base", base, "--number", "1"],
     )

@@ -11,7 +11,7 @@ import numpy as np
 from conftest import ROOT
 from lockstep.comparison.result import Champion, Comparison, Exam, MetricRow, Rows, Seeds, SliceRow
 from lockstep.gates.outcome import Cost, Judgement, Outcome
-from lockstep.report.change import Change, ContractChange, Drift, SpecChange, StageChange
+from lockstep.report.change import Change, ContractChange, DataFinding, Drift, SpecChange, StageChange
 from lockstep.report.compose import compose
 from lockstep.report.document import Report
 from lockstep.report.judged import Judged
@@ -146,9 +146,7 @@ CHAMPION = Champion(revision=BASE, subject="Three months of holdout", md5="f" * 
 COMPARISON = Comparison(
     verdict="better",
     champion=CHAMPION,
-    rows=Rows(
-        compared=84_384, blocks=92, kind="day", span="2013-08-01 to 2013-10-31", joined=84_384, moved=0, excluded=0
-    ),
+    rows=Rows(compared=84_384, blocks=92, kind="day", span="2013-08-01 to 2013-10-31", joined=84_384, due=84_384),
     metrics=METRICS,
     slices=SLICES,
     looks=3,
@@ -187,7 +185,8 @@ CHANGE = Change(
     stages=(
         StageChange(name="ingest", state="restored"),
         StageChange(name="prepare", state="restored"),
-        StageChange(name="train", state="reran", why=("params: train.estimator", "params: train.params")),
+        StageChange(name="train", state="reran", causes={"code": ("src/lockstep/models",)},
+                    why=("params: train.estimator, train.params", "code: src/lockstep/models")),
         StageChange(name="evaluate", state="reran", why=("model/model.onnx",)),
     ),
     rows={"rows": (252_755, 281_373), "training": (187_977, 187_977), "holdout": (84_384, 84_384)},
@@ -253,14 +252,19 @@ def hostile() -> dict[str, Any]:
         "comparison": replace(
             scored(),
             slices=tuple(piece(names[-1 - i], name, 100 + i, -0.02, 0.01, "worse") for i, name in enumerate(names)),
+            rows=replace(COMPARISON.rows, due=85_000, refused=7, relearned=8, gone=9, added=10, moved=11),
             champion=replace(CHAMPION, subject=names[1]),
             notes=notes,
         ),
         "judgement": Judgement(outcomes=tuple(gate(n, n, n, smallest_drop=n, note=n) for n in names)),
         "change": Change(
             spec=tuple(SpecChange(path=name, before=name, after=name) for name in names),
-            contract=tuple(ContractChange(text=name, breaking=True) for name in names),
+            contract=tuple(ContractChange(text=name, breaking=True, short=f"+ {name}") for name in names),
             quarantine=dict.fromkeys(names, (0, 1)),
+            stages=(StageChange(name="ingest", state="reran", causes={"code": names, "data": names}),),
+            findings=tuple(DataFinding(id=i, column=n, message=n) for n in names for i in ("leakage", n)),
+            exposed=names,
+            unseen=2,
             drift=tuple(
                 Drift(column=n, kind="label", distance=0.5, missing=(0, 0), before=n, after=n, drifted=True)
                 for n in names
@@ -281,7 +285,14 @@ def huge() -> dict[str, Any]:
     change = Change(
         spec=tuple(SpecChange(path=name, before=name, after=name) for name in names),
         contract=tuple(ContractChange(text=text, breaking=i % 2 == 0) for i, text in enumerate(spoken)),
-        stages=tuple(StageChange(name=name, state="reran", why=spoken) for name in names[:4]),
+        stages=tuple(
+            StageChange(name=name, state="reran", why=spoken, causes={"code": (*names,), "data": (*names,)})
+            for name in names[:4]
+        ),
+        findings=tuple(
+            DataFinding(id=name, column=name, message=text) for name, text in zip(names, spoken, strict=True)
+        ),
+        exposed=tuple(names),
         rows={name: (i, 2 * i) for i, name in enumerate(names)},
         quarantine={name: (i, 2 * i) for i, name in enumerate(names)},
         drift=tuple(
@@ -307,7 +318,7 @@ def huge() -> dict[str, Any]:
         notes=spoken,
         why=spoken,
         metrics=tuple(replace(row, values={**row.values, **dict.fromkeys(names[:3], 0.5)}) for row in METRICS),
-        seeds=Seeds(metric="roc_auc", values=(0.7, 0.701), spread=0.0007, within=True),
+        seeds=Seeds(metric="roc_auc", values=(0.7, 0.701), spread=0.0007, within=True, reach=0.013),
         looks=41,
     )
     return {"comparison": comparison, "judgement": judgement, "change": change}

@@ -163,6 +163,19 @@ def test_a_champion_that_is_nowhere_is_an_error_that_says_what_to_do(
         branch.compare(base)
     assert "the rows that the source gave are lost" in str(error.value)
     assert "`--base REV`" in str(error.value)
+    assert str(error.value).count("`lockstep push`") == 1
+
+
+def test_what_a_rebuild_says_of_sending_is_not_said_twice(branch: Branches, monkeypatch: pytest.MonkeyPatch) -> None:
+    def lost(root: Path, revision: Revision, **_: Any) -> Any:
+        raise InputError("data/raw is nowhere: `lockstep push` where it was made sends it")
+
+    base = branch.commit()
+    lose(branch, GRAPH)
+    monkeypatch.setattr(champion, "rebuilt", lost)
+    with pytest.raises(InputError, match="data/raw is nowhere") as error:
+        champion.gather(branch.root, base)
+    assert str(error.value).count("`lockstep push`") == 1
 
 
 def test_no_more_is_run_again_than_must_be_and_the_source_is_asked_last(
@@ -185,8 +198,17 @@ def test_no_more_is_run_again_than_must_be_and_the_source_is_asked_last(
 
 def test_a_lock_with_conflict_markers_is_an_input_error(branch: Branches) -> None:
     (branch.root / "dvc.lock").write_text("<<<<<<< ours\nstages:\n=======\n>>>>>>> theirs\n")
-    with pytest.raises(InputError, match=r"dvc.lock of \w{7} cannot be read"):
+    with pytest.raises(InputError, match=r"dvc.lock of \w{7} cannot be read") as error:
         champion.has_model(branch.commit())
+    assert "choose another revision" in str(error.value)
+    assert "Restore" not in str(error.value)
+
+
+def test_params_of_a_commit_that_are_no_yaml_say_where(branch: Branches) -> None:
+    (branch.root / "params.yaml").write_text("train:\n  a: [1\n")
+    with pytest.raises(InputError, match=r"params.yaml of \w{7} cannot be read: .* \(line 3, column 1\)\.") as error:
+        branch.commit().values()
+    assert "string" not in str(error.value)
 
 
 # --- what today's code makes of it

@@ -9,10 +9,9 @@ import yaml
 
 from conftest import lay
 from lockstep.errors import InputError
-from lockstep.github import judges as github_judges
-from lockstep.report.change import Change, SpecChange, StageChange
-from lockstep.report.changes import JUDGES, changes, judges
-from lockstep.report.contract_changes import UNREADABLE
+from lockstep.report.change import Change, DataFinding, SpecChange, StageChange
+from lockstep.report.changes import changes, judges, new_findings
+from lockstep.report.contract_changes import UNREADABLE, exposed
 from lockstep.revision import Revision
 from two_revisions import FILES, LOCK, METRICS, SUMMARY, commit, edited, repository, spec_of, write_reference
 from worlds import CUSTOMERS
@@ -283,10 +282,6 @@ def test_changed_new_and_removed_files_that_judge_are_named_and_others_are_not(t
     ]
 
 
-def test_the_trusted_side_asks_github_about_the_same_files() -> None:
-    assert github_judges.JUDGES == JUDGES
-
-
 def test_a_renamed_workflow_is_named_twice(tmp_path: Path) -> None:
     base = repository(tmp_path)
     (tmp_path / ".github/workflows/test.yml").rename(tmp_path / ".github/workflows/best.yml")
@@ -303,3 +298,30 @@ def test_notes_and_values_of_an_adversarial_base_stay_short(tmp_path: Path) -> N
     found = looked(tmp_path, base)
     told = [part for each in (*found.spec, *found.versions) for part in (each.path, each.before, each.after)]
     assert max(map(len, told)) <= 60
+
+
+def found(*places: tuple[str, str]) -> dict[str, Any]:
+    return {"findings": [{"id": id_, "level": "warning", "column": column, "message": "so"} for id_, column in places]}
+
+
+def test_findings_of_prepare_are_told_when_the_base_does_not_have_them_of_the_same_column() -> None:
+    before, after = found(("leakage", "a"), ("vanishes", "b")), found(("leakage", "a"), ("leakage", "b"))
+    assert new_findings(before, after) == (DataFinding(id="leakage", column="b", message="so"),)
+    assert len(new_findings({}, after)) == 2
+    assert new_findings(after, before) == (DataFinding(id="vanishes", column="b", message="so"),)
+
+
+@pytest.mark.parametrize("odd", [None, 3, "x", [3], [{}], [{"id": 1, "column": "", "message": ""}], {"id": "x"}])
+def test_what_is_no_finding_is_none(odd: Any) -> None:
+    assert new_findings({}, {"findings": odd}) == ()
+    assert len(new_findings({"findings": odd}, found(("leakage", "a")))) == 1
+
+
+def test_a_column_that_the_base_knows_only_after_the_outcome_and_the_model_now_reads_is_exposed() -> None:
+    after = {"type": "number", "available": "after"}
+    before = {"columns": {"late": after, "kept": after, "gone": after, "plan": {"type": "category"}}}
+    now = {"columns": {"late": {"type": "number", "available": "before"}, "kept": after, "plan": {"type": "category"}}}
+    assert exposed(before, now) == ("late",)
+    for aside in ({"type": "datetime"}, {"type": "number", "feature": False}):
+        assert exposed(before, {"columns": {"late": aside}}) == ()
+    assert exposed(None, now) == exposed({"columns": 3}, now) == ()

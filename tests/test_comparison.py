@@ -12,6 +12,7 @@ import pandas as pd
 import pytest
 
 from branches import WORSE, Branches, columns, values
+from lockstep.comparison.seeds import reach
 from lockstep.errors import InputError, Refused
 from lockstep.models.model import Model
 from small import a_spec, a_table
@@ -289,11 +290,20 @@ def test_seeds_print_what_chance_alone_does(branch: Branches) -> None:
     assert primary is not None
     assert primary.difference is not None
     assert primary.difference.value is not None
-    assert found.within == (abs(primary.difference.value) < 2 * found.spread)
+    assert found.within == (abs(primary.difference.value) <= found.reach)
     assert len(set(found.values)) == 3
     assert found.spread == pytest.approx(np.std(found.values, ddof=1))
+    assert found.reach == pytest.approx(4.303 * np.sqrt(2) * found.spread, rel=1e-3)
     assert found.metric == "roc_auc"
     assert said == [f"refitting with seed {seed} ({step} of 3)" for step, seed in ((1, 3), (2, 4), (3, 5))]
+
+
+def test_of_two_fits_that_differ_in_their_seeds_alone_19_in_20_lie_within_reach() -> None:
+    random = np.random.default_rng(0)
+    for seeds in (2, 3, 5):
+        worlds = random.normal(size=(4000, seeds + 2))
+        inside = [abs(world[0] - world[1]) <= reach(list(world[2:])) for world in worlds]
+        assert 0.94 < np.mean(inside) < 0.96
 
 
 def test_one_seed_has_no_spread(branch: Branches) -> None:

@@ -170,8 +170,10 @@ def test_another_answer_breaks_callers(changed: dict[str, Any], said: str, break
 def test_classes_that_the_answer_gains_or_loses_break_callers() -> None:
     changes = contract_changes(contract(), contract(), (["gold", "silver"], ["gold", "basic"]))
     assert changes == (
-        ContractChange(text="the answer no longer has the classes: silver", breaking=True),
-        ContractChange(text="the answer now has the classes: basic", breaking=True),
+        ContractChange(
+            text="the answer no longer has the classes: silver", breaking=True, short="the answer's classes"
+        ),
+        ContractChange(text="the answer now has the classes: basic", breaking=True, short="the answer's classes"),
     )
     assert contract_changes(contract(), contract(), ([], ["gold"])) == ()
 

@@ -22,7 +22,7 @@ from lockstep.doctor import here, hub
 from lockstep.doctor.check import Found, State, examine
 from lockstep.doctor.clone import Clone
 from lockstep.errors import OutsideError
-from lockstep.remotes import configure, transfer
+from lockstep.remotes import child, configure, transfer
 from lockstep.remotes.child import Denied
 from lockstep.running import versions
 
@@ -141,9 +141,49 @@ def test_remotes_are_missed_unverified_or_fine(root: Path, tmp_path: Path) -> No
 
 def test_configured_by_us_all_is_fine(root: Path, tmp_path: Path) -> None:
     configure.configure(root, str(tmp_path / "store"), {})
+    (tmp_path / "store").mkdir()
     assert look(root, "remotes").said == "main, pr; main is the default"
-    assert look(root, "main").said == f"{tmp_path / 'store'} can be read and written to"
+    assert look(root, "main").said == f"{tmp_path / 'store'} answers and can be written to"
     assert look(root, "pr").state is OK
+    assert [*(tmp_path / "store").iterdir()] == [], "looking leaves nothing behind"
+
+
+def test_a_store_that_is_not_there_fails_and_is_not_made(root: Path, tmp_path: Path) -> None:
+    configure.configure(root, str(tmp_path / "nas"), {})
+    for name in ("main", "pr"):
+        assert look(root, name) == Found(
+            state=FAIL,
+            said=f"the folder {tmp_path / 'nas'} is not there",
+            remedy=f"mount it; if it is new: `mkdir -p {tmp_path / 'nas'}`",
+        )
+    assert not (tmp_path / "nas").exists()
+
+
+@pytest.mark.parametrize(
+    ("kind", "why", "said", "remedy"),
+    [
+        ("absent", "there is no bucket team", "there is no bucket team", "create it (`aws s3 mb s3://team`)"),
+        ("denied", "Forbidden", "refused: Forbidden", "renew this machine's credentials, or grant"),
+        ("failed", "503", "s3://team/x does not answer as it should: 503", "try again when it is up"),
+        (
+            "configured",
+            "gs is supported, but requires 'dvc-gs' to be installed",
+            "cannot be opened",
+            "add a line `dvc-gs`",
+        ),
+    ],
+)
+def test_each_way_in_which_a_remote_fails_has_its_remedy(
+    root: Path, monkeypatch: pytest.MonkeyPatch, kind: str, why: str, said: str, remedy: str
+) -> None:
+    configure.configure(root, "s3://team/x", {})
+    monkeypatch.setattr(child, "_try", lambda *_: child.Stopped(kind=kind, why=why))
+    for name in ("main", "pr"):
+        found = look(root, name)
+        assert found.state is FAIL
+        assert found.said.replace("/pr", "").startswith(said)
+        assert len(found.said) < 90, "one line, and the remedy after it"
+        assert found.remedy.startswith(remedy)
 
 
 def test_a_remote_that_cannot_be_reached_fails_and_one_that_cannot_be_written_to_warns(
@@ -151,8 +191,9 @@ def test_a_remote_that_cannot_be_reached_fails_and_one_that_cannot_be_written_to
 ) -> None:
     configure.configure(root, "http://127.0.0.1:9/x", {})
     found = look(root, "main")
-    assert (found.state, "failed" in found.said) == (FAIL, True)
+    assert (found.state, "does not answer as it should" in found.said) == (FAIL, True)
     configure.configure(root, str(tmp_path / "store"), {})
+    (tmp_path / "store").mkdir()
     with monkeypatch.context() as patch:
         patch.setattr(transfer, "probe", _refuse)
         found = look(root, "main")
@@ -184,11 +225,16 @@ def test_a_dead_remote_is_asked_once(toy: Project, monkeypatch: pytest.MonkeyPat
 def test_secrets_in_git_are_found_and_removed_by_the_remedy(root: Path) -> None:
     assert look(root, "secrets").state is OK
     subprocess.run(
-        "dvc remote add x s3://b/c && dvc remote modify x secret_access_key hunter2", shell=True, cwd=root, check=True
+        "dvc remote add x s3://b/c && dvc remote modify x secret_access_key hunter2 && "
+        "dvc remote modify x session_token hunter3",
+        shell=True,
+        cwd=root,
+        check=True,
     )
     found = look(root, "secrets")
     assert (found.state, "hunter2" in found.said, "x.secret_access_key" in found.said) == (FAIL, False, True)
     mend(root, found)
+    assert configure.secrets(root) == [], "one remedy takes out all of them"
     assert look(root, "secrets").state is OK
     (root / ".dvc/.gitignore").write_text("")
     mend(root, look(root, "secrets"))
@@ -215,6 +261,15 @@ def test_objects_that_nobody_pushed_are_counted_and_the_remedy_pushes_them(
     result = toy.run(*shlex.split(found.remedy))
     assert result.returncode == 0, result.stderr
     assert look(toy.root, "unpushed").said == "`main` holds all 2 objects of dvc.lock"
+    store = Clone(root=toy.root).remotes.main.path
+    stored = next(path for path in (store / "files/md5").rglob("*") if path.is_file())
+    stored.chmod(0o644)
+    stored.write_bytes(stored.read_bytes()[:-1])
+    found = look(toy.root, "unpushed")
+    assert (found.state, "`main` holds 1 of 2 objects of dvc.lock cut off" in found.said) == (FAIL, True)
+    assert found.remedy == f"rm -f {stored} && lockstep push --remote main"
+    result = toy.run("sh", "-c", found.remedy)
+    assert look(toy.root, "unpushed").state is OK
 
 
 def test_workflows_must_be_on_the_default_branch(root: Path) -> None:
@@ -252,7 +307,8 @@ def github() -> Iterator[Hub]:
             name = self.path.removeprefix("/repos/me/flights/").partition("?")[0]
             made.asked.append(name)
             answer = made.answers.get(name, 404)
-            content = json.dumps({"message": "no"} if isinstance(answer, int) else answer).encode()
+            said = {"message": "no"} if isinstance(answer, int) else answer
+            content = said if isinstance(said, bytes) else json.dumps(said).encode()
             self.send_response(answer if isinstance(answer, int) else 200)
             self.send_header("Content-Length", str(len(content)))
             self.end_headers()
@@ -355,6 +411,28 @@ def test_what_the_token_may_not_see_is_unknown_not_failed(root: Path, github: Hu
     assert {look(root, name, github.environ).state for name in ASKED} == {UNKNOWN}
 
 
+def test_an_invalid_token_is_told_how_to_get_a_valid_one(root: Path, github: Hub) -> None:
+    github.answers = {"branches/main": 401}
+    found = look(root, "protection", github.environ)
+    assert (found.state, "The token is not valid" in found.said) == (UNKNOWN, True)
+    assert found.remedy == "GITHUB_TOKEN=$(gh auth token) lockstep doctor"
+
+
+@pytest.mark.parametrize("answer", [b"<html>log in</html>", b'["x"]', b'{"x": 1}', b'"x"'])
+def test_a_login_page_instead_of_github_is_unknown_and_breaks_nothing(root: Path, github: Hub, answer: bytes) -> None:
+    names = ("branches/main", "rules/branches/main", "branches/main/protection")
+    github.answers = dict.fromkeys((*names, "actions/permissions/workflow", "actions/variables"), answer)
+    states = {name: look(root, name, github.environ).state for name in ASKED}
+    assert states["protection"] is states["app"] is UNKNOWN
+    result = CliRunner().invoke(cli, ["doctor"], env=github.environ)
+    assert result.exit_code == 3, result.output
+
+
+def test_a_lone_maintainer_can_merge_under_the_ruleset() -> None:
+    (rule,) = [each for each in hub.RULESET["rules"] if each["type"] == "pull_request"]
+    assert rule["parameters"]["required_approving_review_count"] == 0
+
+
 def test_an_api_that_cannot_be_reached_is_unknown(root: Path, github: Hub, monkeypatch: pytest.MonkeyPatch) -> None:
     slept: list[float] = []
     monkeypatch.setattr("time.sleep", slept.append)
@@ -394,10 +472,3 @@ def test_when_nothing_fails_it_ends_with_0(root: Path, monkeypatch: pytest.Monke
     monkeypatch.setattr(here, "CHECKS", {"secrets": here.CHECKS["secrets"]})
     monkeypatch.setattr(hub, "CHECKS", {"app": hub.CHECKS["app"]})
     assert CliRunner().invoke(cli, ["doctor"]).exit_code == 0
-
-
-def test_the_probe_s_object_is_one_that_checks_out(root: Path, tmp_path: Path) -> None:
-    configure.configure(root, str(tmp_path / "store"), {})
-    look(root, "main")
-    (made,) = [path for path in (tmp_path / "store/files").rglob("*") if path.is_file()]
-    assert transfer.is_whole(made, made.parent.name + made.name)

@@ -11,9 +11,10 @@ from pathlib import Path
 import pytest
 import yaml
 
-from conftest import Project
+from conftest import ROOT, Project
 from lockstep.errors import InputError
 from lockstep.lock import fresh, hashing, objects, yaml12
+from lockstep.sources import imports
 
 MORE = """
   three:
@@ -207,6 +208,38 @@ def test_of_a_stage_s_folder_without_its_listing_it_says_that_it_could_not_see(b
     }
 
 
+def test_what_editors_and_systems_leave_changes_nothing(toy: Project) -> None:
+    """Neither for DVC, nor for us, nor for the lists of dvc.yaml."""
+    from pathspec import GitIgnoreSpec
+
+    from lockstep import dvcyaml
+    from lockstep.running import lock, repository
+
+    shutil.copy(ROOT / ".dvcignore", toy.root)
+    package = toy.root / "src/toy/parts"
+    package.mkdir()
+    for name in ("__init__.py", "a.py", "b.py"):
+        (package / name).write_text("from toy.parts import a, b\n" if name == "__init__.py" else "X = 1\n")
+    toy.edit("src/toy/helper.py", "WORD", "import toy.parts\n\nWORD")
+    imports.forget()
+    dvcyaml.fix(toy.root, toy.modules)
+    assert "      - src/toy/parts\n" in toy.read("dvc.yaml")
+    toy.repro()
+    recorded = lock.digest(package)
+    left = (".a.py.swp", ".DS_Store", "._a.py", "a.py~", "#a.py#", ".#a.py", ".ipynb_checkpoints/a.py")
+    for name in left:
+        (package / name).parent.mkdir(exist_ok=True)
+        (package / name).write_text("X = 2\n")
+    imports.forget()
+    assert dvcyaml.differences(toy.root, toy.modules) == []
+    assert fresh.stale(toy.root) == []
+    assert not dvc_says_stale(toy.root)
+    assert lock.digest(package) == recorded
+    ignored = GitIgnoreSpec.from_lines((ROOT / ".dvcignore").read_text().splitlines())
+    assert [name for name in left if not ignored.match_file(f"src/{name}")] == []
+    assert [name for name in left if not repository.is_litter(name.split("/")[0])] == []
+
+
 def test_the_sentences_name_stage_and_cause(big: Project) -> None:
     big.edit("src/toy/helper.py", "hello", "goodbye")
     big.edit("params.yaml", "seed: 1", "seed: 2")
@@ -245,6 +278,9 @@ def test_a_file_that_cannot_be_read_is_an_error_that_names_it(toy: Project) -> N
     toy.repro()
     lock = toy.read("dvc.lock")
     (toy.root / "dvc.lock").write_text("<<<<<<< HEAD\n" + lock)
+    with pytest.raises(InputError, match="dvc.lock holds the marks of a merge .*: `make repro`"):
+        fresh.stale(toy.root)
+    (toy.root / "dvc.lock").write_text("stages: 1")
     with pytest.raises(InputError, match="dvc.lock cannot be read"):
         fresh.stale(toy.root)
     (toy.root / "dvc.lock").write_text(lock)

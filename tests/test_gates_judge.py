@@ -171,3 +171,47 @@ WORSE = an_exam(rows=300, days=30, challenger=0.7)
 def test_no_stage_reads_the_gates_so_that_changing_one_trains_nothing(module: str) -> None:
     stage = importlib.import_module(module).STAGE
     assert not [path for path in stage.spec if path.split(".")[0] == "gates"]
+
+
+WORSE_ALLOWED = {"gates": [AGAINST | {"tolerance": 0.5}], "evaluate": {"primary": "roc_auc"}}
+
+
+def on_worse(base: dict[str, Any], gates: list[Any] | None = None) -> str:
+    return judge(an_evidence([ROC_AUC] if gates is None else gates, exam=WORSE, base=base, verdict="worse")).on_worse
+
+
+def test_a_gate_of_the_base_that_holds_allows_a_worse_model_even_if_this_branch_drops_it() -> None:
+    assert on_worse(WORSE_ALLOWED) == "allowed"
+    assert on_worse(WORSE_ALLOWED, [AGAINST]) == "allowed"
+    assert judge(an_evidence([], exam=WORSE, base=WORSE_ALLOWED)).allows_worse
+
+
+def test_a_branch_cannot_allow_its_own_model_to_be_worse() -> None:
+    generous = AGAINST | {"tolerance": 0.9}
+    assert on_worse({"evaluate": {"primary": "roc_auc"}}, [generous]) == "unsaid"
+    assert on_worse({"gates": [AGAINST], "evaluate": {"primary": "roc_auc"}}, [generous]) == "refused"
+    assert on_worse({"gates": [AGAINST | {"unsure": "pass"}], "evaluate": {"primary": "roc_auc"}}) == "refused"
+
+
+@pytest.mark.parametrize(
+    "base",
+    [
+        {},
+        {"gates": [AGAINST | {"metric": "brier", "tolerance": 0.9}], "evaluate": {"primary": "roc_auc"}},
+        {"gates": [AGAINST | {"slice": "plan", "tolerance": 0.9}], "evaluate": {"primary": "roc_auc"}},
+        {"gates": [AGAINST | {"against": "linear", "tolerance": 0.9}], "evaluate": {"primary": "roc_auc"}},
+        WORSE_ALLOWED | {"evaluate": {"primary": "log_loss"}},
+        WORSE_ALLOWED | {"evaluate": "odd"},
+    ],
+    ids=["no gates", "another metric", "a slice", "another opponent", "another primary", "unreadable"],
+)
+def test_only_a_gate_on_the_primary_metric_against_the_champion_on_all_rows_allows_worse(base: dict[str, Any]) -> None:
+    assert on_worse(base) == "unsaid"
+
+
+def test_a_value_with_backticks_is_named_whole_by_its_gate() -> None:
+    exam = an_exam(rows=3000, challenger=0.5, plans=("a`b`c", "basic"))
+    gate = AGAINST | {"slice": "plan"}
+    [found] = judge(an_evidence([gate], exam=exam)).outcomes
+    assert "``" not in found.found.replace("`` a`b`c ``", "")
+    assert ("`` a`b`c ``" in found.found) or ("`basic`" in found.found)

@@ -210,7 +210,7 @@ def test_one_broken_slice_breaks_the_gate_and_is_named() -> None:
     gate = {"metric": "roc_auc", "against": "champion", "slice": "plan", "tolerance": 0.03, "unsure": "pass"}
     found = judged(gate, exam=worse_on_basic(0.8))
     assert (found.title, found.state, found.passes) == ("ROC AUC against champion, by plan", "broken", False)
-    assert found.found.startswith("worst is basic with −0.")
+    assert found.found.startswith("worst is `basic` with −0.")
     assert found.found.endswith("of 3 values 1 broken, 2 hold")
     assert judged(gate, exam=worse_on_basic(0.0)).found.endswith("of 3 values 3 hold")
 
@@ -288,7 +288,7 @@ def test_the_share_in_quarantine_is_that_of_all_rows(most: float, state: str) ->
 
 
 def test_a_contract_that_refuses_what_the_base_held_out_is_found_though_few_rows_of_all_are_refused() -> None:
-    rows = Rows(compared=2000, blocks=90, kind="day", span="", joined=2000, refused=150, gone=50)
+    rows = Rows(compared=2000, blocks=90, kind="day", span="", joined=2000, refused=150, gone=50, due=2200)
     found = judged({"quarantined": 0.02}, rows=rows)
     assert (found.state, found.passes) == ("broken", False)
     assert found.found == "100 of 10,000 (1 %), 150 of 2,200 (6.8 %) of the base's holdout"

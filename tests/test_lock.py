@@ -41,7 +41,7 @@ def test_a_file_that_a_folder_lacks_or_has_besides_is_named(folders: Project) ->
     (folders.root / "out/a/b").unlink()
     (folders.root / "out/d").write_text("")
     sentences = data.differences(folders.root, fresh.read_lock(folders.root))
-    assert sentences[0].startswith("out/a/b is not the file that dvc.lock records")
+    assert sentences[0].startswith("out/a/b, which dvc.lock names, is missing")
     assert sentences[1] == "out/d is not in what dvc.lock records"
 
 

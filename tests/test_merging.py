@@ -13,7 +13,7 @@ from lockstep.errors import InputError
 from lockstep.lock import fresh, merging, seal
 from lockstep.lock.entries import parse
 from lockstep.revision import git, git_bytes
-from test_repro_command import commit, repro
+from test_repro_command import REPRO, commit, repro
 
 HEAD = "schema: '2.0'\nstages:\n"
 
@@ -158,18 +158,45 @@ def test_without_the_driver_git_stops_and_repro_settles_it(branches: Project, ed
     branch(branches, "b", *SEED)
     without_driver(branches)
     assert "Merge conflict in dvc.lock.seal" in merge(branches, "a", "b")
-    for file in unmerged(branches, "reports/", "model/"):
-        git(branches.root, "checkout", "--ours", "--", file)
-    repro(branches)
+    result = branches.run(sys.executable, "-c", REPRO)
+    assert result.stdout.splitlines()[-1] == "nothing of this merge is open any more: `git add -A` and commit"
     assert branches.read("model/card.md") == "seed 2"
     assert branches.read("data/word.txt") == f"toy says {'goodbye' if 'hello' in edit else 'hello'}\n"
+    assert not [name for name in unmerged(branches) if "<<<<<<<" in branches.read(name)]
     commit(branches)
+    assert merging.onward(branches.root) is None
     assert merging.install(branches.root) is False, "repro has told git about the driver again"
 
 
-def unmerged(toy: Project, *prefixes: str) -> list[str]:
-    names = git_bytes(toy.root, "diff", "--name-only", "--diff-filter=U").stdout.decode().split()
-    return [name for name in names if name.startswith(prefixes)]
+def unmerged(toy: Project) -> list[str]:
+    return git_bytes(toy.root, "diff", "--name-only", "--diff-filter=U").stdout.decode().split()
+
+
+def test_a_lock_that_was_committed_with_its_marks_is_settled_too(branches: Project) -> None:
+    text = branches.read("dvc.lock")
+    (branches.root / "dvc.lock").write_text(
+        text.replace(
+            "        train.seed: 1\n", "<<<<<<< a\n{0}1\n=======\n{0}2\n>>>>>>> b\n".format("        train.seed: ")
+        )
+    )
+    commit(branches)
+    assert repro(branches) == (["two"], []), "it was left out, and came out as before"
+    assert branches.read("dvc.lock") == text
+
+
+def test_what_only_a_person_can_choose_is_named_and_how_a_rebase_goes_on(branches: Project) -> None:
+    for name in ("a", "b"):
+        git(branches.root, "checkout", "--quiet", "-b", name, "main")
+        (branches.root / "notes.md").write_text(f"{name}\n")
+        commit(branches, name)
+    assert "notes.md" in merge(branches, "a", "b")
+    assert merging.onward(branches.root) == "notes.md: this merge still needs you there. Then `git add -A` and commit"
+    git(branches.root, "merge", "--abort")
+    assert branches.run("git", "rebase", "b").returncode == 1
+    (branches.root / "notes.md").write_text("both\n")
+    assert merging.onward(branches.root) == (
+        "nothing of this rebase is open any more: `git add -A` and `git rebase --continue`"
+    )
 
 
 def test_the_buttons_merge_of_two_branches_that_ran_the_same_stage_conflicts(branches: Project) -> None:

@@ -13,6 +13,7 @@ import pytest
 
 import report_worlds as worlds
 from conftest import ROOT, require
+from lockstep.gates.outcome import Judgement
 from lockstep.report.change import Change
 from lockstep.report.document import Report
 from lockstep.report.markdown import render as comment
@@ -61,6 +62,8 @@ def look(browser: Any, tmp_path: Path) -> Iterator[Opens]:
             viewport={"width": width, "height": 900}, color_scheme=scheme, java_script_enabled=script
         )
         contexts.append(context)
+        # What a browser notes without throwing: an observer that is told of its own drawing.
+        context.add_init_script("addEventListener('error', (event) => console.error(event.message))")
         seen = Seen(page=context.new_page())
         seen.page.on("console", lambda message: seen.complaints.append(message.text))
         seen.page.on("pageerror", lambda error: seen.complaints.append(str(error)))
@@ -118,6 +121,21 @@ def test_no_page_is_wider_than_a_phone(look: Opens, name: str) -> None:
     seen = look(made, width=360)
     assert seen.page.evaluate("document.documentElement.scrollWidth") <= 360
     assert_quiet(seen)
+
+
+def test_drawing_anew_at_another_width_tells_no_observer_of_itself(look: Opens) -> None:
+    seen = look(worlds.report(**worlds.hostile()))
+    for width in (420, 1400, 700):
+        seen.page.set_viewport_size({"width": width, "height": 700})
+        seen.page.wait_for_timeout(120)
+    assert_quiet(seen)
+
+
+def test_many_reasons_do_not_push_the_figures_out_of_sight(look: Opens) -> None:
+    broken = tuple(worlds.gate(f"gate {i}", "x", "y", "broken") for i in range(64))
+    seen = look(worlds.report(judgement=Judgement(outcomes=broken)))
+    assert seen.page.locator(".alert.caution li").count() == 9
+    assert seen.page.locator("#gates tbody tr").count() == 64
 
 
 def test_names_from_the_data_are_text_and_nothing_else(look: Opens) -> None:

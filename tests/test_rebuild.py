@@ -248,7 +248,7 @@ raise SystemExit(exit_code(work))
 """
 
 
-@pytest.mark.parametrize(("signum", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+@pytest.mark.parametrize(("signum", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143), (signal.SIGHUP, 129)])
 def test_stopped_at_any_moment_it_ends_its_stages_and_removes_its_worktree(
     project: Project, scratch: Path, signum: signal.Signals, code: int
 ) -> None:
@@ -259,6 +259,27 @@ def test_stopped_at_any_moment_it_ends_its_stages_and_removes_its_worktree(
     assert process.returncode == code, output
     assert left_behind(project, scratch) == []
     assert not running(scratch)
+
+
+def test_what_a_kill_left_is_removed_by_the_next_rebuild_and_not_what_is_at_work(
+    project: Project, scratch: Path
+) -> None:
+    killed = project.start(sys.executable, "-c", REBUILD, TOY_SLEEP="60")
+    wait_for(lambda: running(scratch))
+    (first,) = scratch.iterdir()
+    working = project.start(sys.executable, "-c", REBUILD, TOY_SLEEP="60")
+    wait_for(lambda: any(running(each) for each in scratch.iterdir() if each != first))
+    killed.kill()
+    killed.wait(timeout=20)
+    assert first.exists()
+    rebuilt_lock(project, resolve(project.root, "HEAD"))
+    assert not first.exists()
+    wait_for(lambda: not running(first), 5)
+    (second,) = scratch.iterdir()
+    assert running(second)
+    working.terminate()
+    working.communicate(timeout=20)
+    assert left_behind(project, scratch) == []
 
 
 def running(folder: Path) -> list[str]:

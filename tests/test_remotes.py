@@ -72,6 +72,11 @@ def test_the_second_time_other_options_stay_and_pr_gets_main_s(root: Path) -> No
         ("s3://AKIAIOSFODNN7EXAMPLE@bucket/x", "the URL holds a user's name or key"),
         ("azure://box/x?sig=hunter2", "the URL holds a query or fragment"),
         ("s3:///x", "names no bucket or host"),
+        ("s3:/team", "is no URL: write s3://team"),
+        ("s3://", "is no URL: write s3://bucket/folder"),
+        ("gs://bucket/x", "Add a line `dvc-gs` to requirements/pipeline.in, then `make lock`"),
+        ("team/flights", "is a folder's path, and lies in the work tree.* or write s3://team/flights"),
+        ("", "the URL is empty"),
         ("s4://bucket/x", "DVC does not take this: .*s4"),
         ("  ", "the URL is empty"),
         ("data/store", "lies in the work tree"),
@@ -83,6 +88,42 @@ def test_a_url_that_must_not_be_is_refused_and_nothing_is_written(root: Path, ur
         configure.configure(root, url, {})
     assert "hunter2" not in str(error.value)
     assert (root / ".dvc/config").read_text() == BEFORE
+
+
+def test_an_unset_variable_does_not_pass_for_a_question(root: Path) -> None:
+    result = run("remote", "")
+    assert (result.exit_code, "the URL is empty" in str(result.exception)) == (1, True)
+
+
+def test_a_scheme_in_capitals_is_the_same_scheme(root: Path) -> None:
+    main, _ = configure.configure(root, "S3://Team/x", {})
+    assert main.url == "s3://Team/x"
+
+
+def test_a_secret_that_stands_in_git_is_not_copied_on(root: Path) -> None:
+    text = "['remote \"main\"']\n    url = s3://a\n    secret_access_key = hunter2\n    access_key_id = me\n"
+    (root / ".dvc/config").write_text(text)
+    with pytest.raises(InputError, match=r"holds main.secret_access_key, main.access_key_id: .*config.local") as error:
+        configure.configure(root, "s3://new/b", {})
+    assert (root / ".dvc/config").read_text() == text
+    assert "hunter2" not in str(error.value)
+    subprocess.run(str(error.value).split("`")[1], shell=True, check=True, capture_output=True)
+    configure.configure(root, "s3://new/b", {})
+    assert "hunter2" not in (root / ".dvc/config").read_text()
+
+
+def test_a_secret_in_the_old_url_goes_with_it(root: Path) -> None:
+    (root / ".dvc/config").write_text("['remote \"main\"']\n    url = https://me:hunter2@host/x\n")
+    configure.configure(root, "s3://new/b", {})
+    assert "hunter2" not in (root / ".dvc/config").read_text()
+
+
+def test_options_of_another_kind_of_remote_are_dropped_and_named(root: Path) -> None:
+    run("remote", "s3://team/x", "--set", "region=eu-central-1", "--set", "jobs=2")
+    result = run("remote", "../store")
+    assert (result.exit_code, "no such options: region\n" in result.output) == (0, True)
+    assert [each.options.get("region") for each in config.read(root).remotes.values()] == [None, None]
+    assert [each.options["jobs"] for each in config.read(root).remotes.values()] == ["2", "2"]
 
 
 def test_a_user_s_name_is_no_secret_over_ssh(root: Path) -> None:

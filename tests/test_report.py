@@ -24,8 +24,8 @@ from lockstep.errors import InputError
 from lockstep.gates.outcome import Judgement
 from lockstep.markdown import APART
 from lockstep.report import mermaid, write
-from lockstep.report.change import Change, ContractChange, SpecChange
-from lockstep.report.document import Chart, Series, plain
+from lockstep.report.change import Change, ContractChange, DataFinding, SpecChange, StageChange
+from lockstep.report.document import Chart, Code, Series, plain, prose, quoted, short
 from lockstep.report.judged import Judged
 from lockstep.report.markdown import MOST, render
 from lockstep.report.verdict import Document
@@ -54,15 +54,23 @@ def refused() -> dict[str, Any]:
         outcomes=(*worlds.JUDGEMENT.outcomes, broken, unsure, base),
         loosened=("gate loosened: ROC AUC: at least 0.70 → 0.65",),
         costs=worlds.JUDGEMENT.costs,
+        on_worse="refused",
     )
     change = replace(
         worlds.CHANGE,
         judges=(".github/workflows/test.yml", "src/lockstep/gates/kinds.py"),
         spec=(SpecChange(path="evaluate.metrics", before="f1", after="brier", items=True), *worlds.CHANGE.spec),
         contract=(
-            ContractChange(text="`wind_speed` may no longer be missing", breaking=True),
-            ContractChange(text="`humidity` may be up to 110", breaking=False),
+            ContractChange(text="`wind_speed` may no longer be missing", breaking=True, short="wind_speed"),
+            ContractChange(text="`humidity` may be up to 110", breaking=False, short="humidity"),
+            ContractChange(text="`pressure` is new: callers may leave it out", breaking=False, short="+ pressure"),
         ),
+        findings=(
+            DataFinding(id="leakage", column="dep_delay", message="`dep_delay` alone separates the target."),
+            DataFinding(id="vanishes", column="gust", message="`gust` holds no value in 2013-10 (9 rows)."),
+        ),
+        exposed=("dep_delay",),
+        unseen=2,
     )
     return {"comparison": worse(), "judgement": judgement, "change": change}
 
@@ -153,25 +161,23 @@ def test_one_broken_gate_refuses_even_a_better_model() -> None:
     assert plain(verdict.cautions[0]) == "log loss: broken. Asked: at most 0.4. Found: 0.458."
 
 
-def test_worse_without_a_gate_against_the_champion_is_refused() -> None:
-    comparison = replace(worlds.COMPARISON, verdict="worse")
-    open_spec = worlds.spec().model_copy(update={"gates": []})
-    from lockstep.report.verdict import conclude
+def test_worse_is_refused_where_no_gate_of_the_base_speaks_of_it_though_all_of_the_branch_hold() -> None:
+    verdict = worlds.judge(replace(worlds.COMPARISON, verdict="worse"))
+    assert (verdict.conclusion, verdict.headline) == ("failure", "flight-delays: worse, refused")
+    assert "no gate of the base says how much worse is allowed" in plain(verdict.cautions[0])
 
-    verdict = conclude(comparison, Judgement(), Change(), open_spec)
-    assert verdict.conclusion == "failure"
-    assert "how much worse is allowed" in plain(verdict.cautions[0])
+
+def test_worse_is_refused_where_the_bases_gate_cannot_tell_and_passes() -> None:
+    verdict = worlds.judge(
+        replace(worlds.COMPARISON, verdict="worse"), replace(worlds.JUDGEMENT, on_worse="refused"), Change()
+    )
+    assert (verdict.conclusion, len(verdict.cautions)) == ("failure", 1)
+    assert "the base's gate cannot tell" in plain(verdict.cautions[0])
 
 
 def test_worse_within_a_gate_that_allows_it_says_so_in_the_headline() -> None:
-    from types import SimpleNamespace
-
-    from lockstep.report.verdict import conclude
-
-    allowed = worlds.spec().model_copy(
-        update={"gates": [SimpleNamespace(against="champion", metric="roc_auc", tolerance=0.05, slice=None)]}
-    )
-    verdict = conclude(replace(worlds.COMPARISON, verdict="worse"), worlds.JUDGEMENT, Change(), allowed)
+    allowed = replace(worlds.JUDGEMENT, on_worse="allowed")
+    verdict = worlds.judge(replace(worlds.COMPARISON, verdict="worse"), allowed, Change())
     assert (verdict.conclusion, verdict.headline) == ("success", "flight-delays: worse, within its gates")
     assert verdict.mark.text == "⚠️"
 
@@ -192,6 +198,40 @@ def test_the_headline_names_loosened_gates_and_changes_to_what_judges() -> None:
     assert "requirements/pipeline.txt and src/lockstep/cli.py" in said[1]
 
 
+LEAK = DataFinding(id="leakage", column="dep_delay", message="`dep_delay` alone separates the target.")
+
+
+@pytest.mark.parametrize("change", [Change(findings=(LEAK,)), Change(exposed=("dep_delay",))], ids=["found", "exposed"])
+def test_a_column_that_may_give_the_outcome_away_is_in_the_headline_and_never_safe(change: Change) -> None:
+    verdict = worlds.judge(change=change)
+    assert verdict.headline == "flight-delays: better, its gates hold; a column may give the outcome away"
+    assert (verdict.conclusion, verdict.mark.text) == ("success", "⚠️")
+    assert "dep_delay" in plain(verdict.warnings[0])
+    first = worlds.judged(worlds.first_model(), change=change).verdict
+    assert first.headline == "flight-delays: first model, its gates hold; a column may give the outcome away"
+
+
+def test_other_new_findings_are_warned_of_and_leave_the_headline_alone() -> None:
+    odd = DataFinding(id="vanishes", column="gust", message="`gust` holds no value in 2013-10 (9 rows).")
+    verdict = worlds.judge(change=Change(findings=(odd,) * 5))
+    assert verdict.headline == "flight-delays: better, safe to merge"
+    said = [plain(each) for each in verdict.warnings]
+    assert said.count("New in the data, vanishes: gust holds no value in 2013-10 (9 rows).") == 3
+    assert "2 more findings of prepare in the data." in said
+
+
+def test_of_many_reasons_some_are_named_and_the_rest_is_counted_so_that_figures_are_near() -> None:
+    outcomes = tuple(worlds.gate(f"gate {i}", "x", "y", "broken") for i in range(64))
+    judgement = Judgement(outcomes=outcomes, loosened=tuple(f"gate removed: {i}" for i in range(64)))
+    verdict = worlds.judge(judgement=judgement, change=replace(worlds.CHANGE, judges=("Makefile",)))
+    said = [plain(each) for each in verdict.cautions]
+    assert verdict.headline.startswith("flight-delays: better, refused by 64 gates; it asks less")
+    assert len(said) == 8 + 1 + 8 + 1 + 1
+    assert said[8] == "56 more reasons: the gates are all listed below."
+    assert said[17] == "It asks less than its base in 56 more ways."
+    assert "Makefile" in said[-1]
+
+
 def test_a_primary_metric_that_is_not_defined_is_never_green() -> None:
     row = replace(worlds.METRICS[0], values={"champion": 0.6, "challenger": None}, difference=None, word="")
     verdict = worlds.judge(replace(worlds.COMPARISON, metrics=(row, *worlds.METRICS[1:])))
@@ -208,13 +248,61 @@ def said(**changed: Any) -> str:
 
 
 def test_what_the_integrity_checks_found_is_said() -> None:
-    rows = replace(worlds.COMPARISON.rows, labels_differ=12, refused=1, gone=3, excluded=2000, unmatched=4)
+    rows = replace(worlds.COMPARISON.rows, labels_differ=12, gone=3, relearned=20, excluded=2000, unmatched=4)
     text = said(rows=rows)
     assert "12 of 84,384 labels that both branches hold differ (0.014 %)." in text
-    assert "1 row of the base's holdout is in this branch's quarantine." in text
-    assert "3 rows of the base's holdout are not in this branch at all." in text
+    assert "20 rows of the base's holdout (0.024 %) are training rows here." in text
+    assert "3 rows of the base's holdout (0.0036 %) have no outcome here, moved in time, or are gone." in text
     assert "2,000 held-out rows are not compared: one of the models has trained on them." in text
     assert "4 new rows are not compared: the champion cannot read them." in text
+
+
+def test_a_share_of_all_has_no_exponent() -> None:
+    rows = replace(worlds.COMPARISON.rows, labels_differ=84_384)
+    assert "84,384 of 84,384 labels that both branches hold differ (100 %)." in said(rows=rows)
+
+
+def test_as_many_rows_are_not_called_unchanged_and_where_they_went_is_told() -> None:
+    rows = {"rows": (281_373, 281_373), "holdout": (84_384, 81_031), "unlabelled": (8018, 11_371)}
+    text = text_of(worlds.judged(change=replace(worlds.CHANGE, rows=rows)))
+    assert "Data: as many rows, −3,353 holdout, +3,353 without an outcome, contract unchanged" in text
+
+
+def test_private_columns_are_counted_where_drift_is_told() -> None:
+    text = text_of(worlds.judged(change=replace(worlds.CHANGE, unseen=2, drift=worlds.CHANGE.drift[1:])))
+    assert "no column drifted (2 private columns not looked at)" in text
+    assert "2 private columns are not looked at for drift." in text
+
+
+def test_why_it_changed_names_contract_code_data_and_versions() -> None:
+    stages = (
+        StageChange(name="ingest", state="reran", causes={"data": ("data/raw",)}),
+        StageChange(name="prepare", state="reran", causes={"code": tuple(f"src/rows/{i}.py" for i in range(9))}),
+        StageChange(name="train", state="reran", causes={"code": ("src/rows/1.py", "src/a.py")}),
+    )
+    contract = (ContractChange(text="`amount` is new", breaking=False, short="+ amount"),)
+    change = Change(stages=stages, contract=contract, versions=(SpecChange(path="numpy", before="2.3", after=""),))
+    assert (
+        "**Why it changed** · contract: + amount · code: src/rows (9), src/a.py · data: data/raw · "
+        "versions: numpy 2.3 → – · reran: ingest, prepare, train" in text_of(worlds.judged(change=change))
+    )
+
+
+def test_a_name_with_backticks_keeps_them_wherever_it_stands() -> None:
+    for name in ("`", "a`b", "``", "`a`", " ` ", "LGA"):
+        assert prose(f"worst is {quoted(name)}, by 3") == ("worst is ", Code(name), ", by 3")
+    gate = worlds.gate("ROC AUC, by origin", "no drop", f"worst is {quoted('a`b`c')} with −0.01", "broken")
+    text = text_of(worlds.judged(judgement=Judgement(outcomes=(gate,))))
+    assert r"worst is <code>a\`b\`c</code> with −0.01" in text
+
+
+def test_two_long_names_that_begin_alike_stay_two() -> None:
+    one, other = "x" * 80 + "1", "x" * 80 + "2"
+    assert short(one, 60) != short(other, 60)
+    assert len(short(one, 60)) == 60
+    slices = tuple(worlds.piece("city", name, 100, -0.1, 0.01, "worse") for name in (one, other))
+    text = text_of(worlds.judged(replace(worlds.scored(), slices=slices)))
+    assert len(set(re.findall(r"`city = x+…\w{6}`", text))) == 2
 
 
 def test_from_the_tenth_look_on_the_holdout_is_called_worn() -> None:
@@ -223,12 +311,15 @@ def test_from_the_tenth_look_on_the_holdout_is_called_worn() -> None:
 
 
 def test_a_difference_inside_the_seed_spread_reads_as_this_fit() -> None:
-    seeds = Seeds(metric="roc_auc", values=(0.7, 0.701, 0.703), spread=0.0015, within=True)
-    assert "This fit, not necessarily this change: 3 other seeds spread ROC AUC by 0.0015" in said(seeds=seeds)
+    seeds = Seeds(metric="roc_auc", values=(0.7, 0.701, 0.703), spread=0.0015, within=True, reach=0.0091)
+    assert (
+        "This fit, not necessarily this change: two fits that differ only in their seeds lie up to 0.0091 apart in 95 "
+        "of 100 cases (3 refits; standard deviation of one 0.0015), and the difference is no larger."
+    ) in said(seeds=seeds)
     assert "This fit" not in said(seeds=replace(seeds, within=False))
     text = text_of(worlds.judged(replace(worlds.COMPARISON, seeds=replace(seeds, within=False))))
-    assert "3 refits: ROC AUC 0.7000 to 0.7030, standard deviation 0.0015; the difference" in text
-    assert "lies outside two of them" in text
+    assert "3 refits: ROC AUC 0.7000 to 0.7030, standard deviation 0.0015; two fits lie up to 0.0091 apart" in text
+    assert "and the difference to the champion is larger" in text
 
 
 def test_a_model_with_the_same_bytes_says_so() -> None:

@@ -6,13 +6,13 @@ import shutil
 import signal
 import subprocess
 import sys
-from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from conftest import ROOT, Project, wait_for
-from lockstep.lock import fresh, reproduce, seal
+from lockstep.lock import fresh, pulling, seal
 from lockstep.remotes import transfer
 from lockstep.revision import git
 
@@ -22,9 +22,10 @@ from pathlib import Path
 from lockstep.errors import exit_code
 from lockstep.lock.reproduce import reproduce
 def work():
-    done = reproduce(Path.cwd(), pull="pull" in sys.argv)
+    done = reproduce(Path.cwd(), pull="no-pull" not in sys.argv)
     print("ran:", *done.ran)
     print("sealed:", *done.sealed)
+    print(done.onward or "")
 raise SystemExit(exit_code(work))
 """
 
@@ -195,7 +196,7 @@ def test_another_clone_pulls_by_hash_and_runs_nothing(toy: Project, tmp_path_fac
     assert toy.run("dvc", "push").returncode == 0
     subprocess.run(["git", "clone", "--quiet", str(toy.root), str(folder)], check=True)
     clone = Project(folder, toy.modules, toy.environment)
-    assert repro(clone, "pull") == ([], [])
+    assert repro(clone) == ([], [])
     assert (folder / "kept/params.yaml").exists()
     assert (folder / "model/model.txt").exists()
     assert git(folder, "status", "--porcelain") == ""
@@ -241,16 +242,96 @@ def test_the_command_checks_before_it_runs_anything(tmp_path: Path) -> None:
     assert "ingest.partitions: unknown key" in result.stderr
 
 
-def test_a_remote_that_may_not_be_read_is_passed_over_and_its_results_are_made_here(
-    toy: Project, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    def denied(root: Path, md5s: Sequence[str]) -> list[str]:
-        raise transfer.Denied("remote main refuses: no credentials")
-
-    monkeypatch.setattr(transfer, "fetch", denied)
+def a_lock_of_one_word(toy: Project, remote: str) -> None:
+    """Only the lock is here, and the configuration of a remote."""
+    (toy.root / ".dvc/config").write_text(f"[core]\n    remote = main\n['remote \"main\"']\n    url = {remote}\n")
     (toy.root / "dvc.lock").write_text(
         "schema: '2.0'\nstages:\n  one:\n    cmd: python -m toy.stages.one\n"
         f"    outs:\n    - path: data/word.txt\n      hash: md5\n      md5: {'a' * 32}\n      size: 1\n"
     )
-    reproduce._pull(toy.root)
-    assert "remote main refuses: no credentials. What it may hold is made here instead" in capsys.readouterr().err
+
+
+def test_a_remote_that_may_not_be_read_is_passed_over_and_its_results_are_made_here(
+    toy: Project, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def denied(*_: object, **__: object) -> Any:
+        raise transfer.Denied("remote main refuses: no credentials")
+
+    monkeypatch.setattr(transfer, "bring", denied)
+    a_lock_of_one_word(toy, "s3://bucket/toy")
+    pulling.pull(toy.root)
+    assert capsys.readouterr().err == "remote main refuses: no credentials. What it may hold is made here instead\n"
+
+
+def test_what_the_remote_lacks_is_said_and_made_here(toy: Project, tmp_path_factory: pytest.TempPathFactory) -> None:
+    a_lock_of_one_word(toy, str(tmp_path_factory.mktemp("remote")))
+    result = toy.run(sys.executable, "-c", REPRO)
+    assert result.returncode == 0, result.stderr
+    assert result.stderr.count("dvc.lock names an object that no remote has, made here instead: data/word.txt") == 1
+    assert "ran: one two" in result.stdout
+
+
+def test_a_store_that_is_not_there_is_said_once_and_the_work_goes_on(toy: Project) -> None:
+    a_lock_of_one_word(toy, "/nonexistent/store")
+    result = toy.run(sys.executable, "-c", REPRO)
+    assert result.returncode == 0, result.stderr
+    assert result.stderr.count("What it may hold is made here instead") == 1
+    assert not Path("/nonexistent").exists()
+
+
+def test_with_no_pull_and_without_a_remote_nobody_is_asked(
+    toy: Project, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    a_lock_of_one_word(toy, "/nonexistent/store")
+    assert "made here instead" not in toy.run(sys.executable, "-c", REPRO, "no-pull").stderr
+    (toy.root / ".dvc/config").write_text("[core]\n    analytics = false\n")
+    monkeypatch.setattr(transfer, "bring", None)
+    pulling.pull(toy.root)
+    assert capsys.readouterr().err == ""
+
+
+ADDING = """
+  keep:
+    cmd: mkdir -p kept && cp -n params.yaml kept/ && date +%N > kept/when
+    deps: [data/word.txt]
+    outs:
+      - kept:
+          persist: true
+"""
+
+
+def test_what_was_damaged_or_deleted_comes_from_dvc_s_copy_and_not_from_the_source(toy: Project) -> None:
+    (toy.root / "dvc.yaml").write_text(toy.read("dvc.yaml").rstrip() + ADDING)
+    repro(toy)
+    spec, when = toy.read("kept/params.yaml"), toy.read("kept/when")
+    (toy.root / "kept/params.yaml").write_text(spec[:50])
+    (toy.root / "kept/when").unlink()
+    (toy.root / "model/model.txt").write_text("edited")
+    result = toy.run(sys.executable, "-c", REPRO)
+    assert "brought back what dvc.lock names: model/model.txt, kept/params.yaml, kept/when" in result.stderr
+    assert "ran:\n" in result.stdout
+    assert (toy.read("kept/params.yaml"), toy.read("kept/when")) == (spec, when)
+    assert toy.read("model/model.txt") == "TOY SAYS HELLO\n"
+    assert not list(toy.root.rglob(".*.tmp"))
+
+
+def test_what_a_stale_stage_has_begun_is_left_to_it(toy: Project) -> None:
+    (toy.root / "dvc.yaml").write_text(toy.read("dvc.yaml").rstrip() + ADDING.replace("data/word.txt", ".dvcignore"))
+    repro(toy)
+    (toy.root / "kept/params.yaml").write_text("fetched again, and then interrupted")
+    (toy.root / ".dvcignore").write_text("__pycache__/\n# a comment\n")
+    assert repro(toy)[0] == ["keep"]
+    assert toy.read("kept/params.yaml") == "fetched again, and then interrupted"
+
+
+def test_a_page_made_of_the_spec_is_mended_unasked_and_what_decides_what_runs_is_not(tmp_path: Path) -> None:
+    project = Project(tmp_path, {})
+    for name in ("params.yaml", "docs/data.md", "src/flights/__init__.py", "src/flights/source.py"):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_bytes((ROOT / name).read_bytes())
+    project.edit("params.yaml", "  question: ", "  question: Or ")
+    result = project.run("lockstep", "repro")
+    assert "rewrote docs/data.md" in result.stdout
+    assert "docs/data.md" not in result.stderr
+    assert result.returncode == 1, "versions.toml and dvc.yaml are not there"
+    assert not (tmp_path / "dvc.yaml").exists()

@@ -13,6 +13,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -63,6 +64,7 @@ class Clone:
 @pytest.fixture
 def clone(tmp_path: Path) -> Clone:
     made = Clone(tmp_path / "clone")
+    (tmp_path / "store").mkdir()
     made.configure(main=str(tmp_path / "store"))
     return made
 
@@ -179,6 +181,15 @@ def test_an_object_damaged_in_the_cache_is_not_sent_and_the_advice_mends_it(clon
     subprocess.run(remove, shell=True, check=True)
     with pytest.raises(InputError, match="neither in DVC's cache nor in remote"):
         transfer.push(clone.root, [md5])
+
+
+def test_what_cannot_be_sent_is_called_by_its_path(clone: Clone) -> None:
+    with pytest.raises(InputError, match="an object is neither in .*: model/m.onnx. `make repro` makes it again"):
+        transfer.push(clone.root, [UNKNOWN], called={UNKNOWN: "model/m.onnx"})
+    md5 = clone.add(b"whole")
+    clone.path(md5).write_bytes(b"who")
+    with pytest.raises(InputError, match="not sent: data/a.csv. `rm -f "):
+        transfer.push(clone.root, [md5], called={md5: "data/a.csv"})
 
 
 def test_an_object_damaged_in_the_cache_is_replaced_by_the_remote_s(clone: Clone) -> None:
@@ -443,7 +454,9 @@ def test_a_bucket_that_does_not_exist_is_not_taken_for_an_empty_one(clone: Clone
     clone.configure(main=f"s3://nobody endpointurl={s3.url}")
     md5 = clone.add(b"x")
     for verb in (transfer.missing, transfer.push):
-        with pytest.raises(OutsideError, match="is not there: there is no bucket nobody"):
+        with pytest.raises(
+            OutsideError, match=r"is not there: there is no bucket nobody. Create it \(`aws s3 mb s3://n"
+        ):
             verb(clone.root, [md5])
     with pytest.raises(OutsideError, match="is not there: there is no bucket nobody"):
         transfer.fetch(clone.root, [UNKNOWN])
@@ -524,7 +537,10 @@ def children(pid: int) -> list[int]:
 @pytest.mark.parametrize(
     ("url", "complaint"),
     [
-        ("gs://bucket/x", "cannot be opened: gs is supported, but requires 'dvc-gs' to be installed"),
+        (
+            "gs://bucket/x",
+            "cannot be opened: gs is .* Add a line `dvc-gs` to requirements/pipeline.in, then `make lock`",
+        ),
         ("s3://bucket/x nonsense=1", "cannot be opened: .*extra keys not allowed"),
         ("s3://bucket/x version_aware=true", "keeps versions by the cloud's own ids"),
     ],
@@ -535,12 +551,117 @@ def test_a_remote_that_cannot_serve_is_an_input_error(clone: Clone, url: str, co
         transfer.missing(clone.root, [UNKNOWN])
 
 
-def test_a_probe_writes_the_same_small_object_each_time(clone: Clone, s3: StandIn) -> None:
+def test_a_probe_leaves_nothing_behind(clone: Clone, s3: StandIn, tmp_path: Path) -> None:
+    assert transfer.probe(clone.root, "pr") == ""
+    assert s3.names() == []
+    assert "Uploads" not in s3.client.list_multipart_uploads(Bucket=BUCKET)
+    clone.configure(main=str(tmp_path / "store"), pr=str(tmp_path / "store/pr"))
+    assert [transfer.probe(clone.root, name) for name in ("main", "pr")] == ["", ""]
+    assert [*(tmp_path / "store").iterdir()] == []
+
+
+def test_a_probe_of_a_server_without_uploads_in_parts_adds_an_object_and_removes_it(clone: Clone, s3: StandIn) -> None:
+    s3.fail(lambda request: "501" if request.method == "POST" else "pass")
+    assert transfer.probe(clone.root, "main") == ""
+    assert s3.names() == []
+    s3.fail(lambda request: {"POST": "501", "DELETE": "403"}.get(request.method, "pass"))
     for _ in range(2):
-        transfer.probe(clone.root, "pr")
+        address = transfer.probe(clone.root, "main")
+        assert s3.body(address.removeprefix(f"s3://{BUCKET}/")) == worker.PROBE
     assert len(s3.names()) == 1
-    (name,) = s3.names()
-    assert hashlib.md5(s3.body(name)).hexdigest() == name.removeprefix("x/pr/files/md5/").replace("/", "")
+
+
+def test_a_probe_is_denied_where_only_reading_is_allowed(clone: Clone, s3: StandIn) -> None:
+    s3.fail(lambda request: "403" if request.method in ("POST", "PUT") else "pass")
+    with pytest.raises(transfer.Denied, match="refuses") as denied:
+        transfer.probe(clone.root, "main")
+    assert denied.value.short.startswith("refused: ")
+
+
+def test_a_folder_that_is_not_there_is_not_taken_for_an_empty_one(clone: Clone, tmp_path: Path) -> None:
+    clone.configure(main=str(tmp_path / "nas"), pr=str(tmp_path / "nas/pr"))
+    md5 = clone.add(b"x")
+    for remote in ("main", "pr"):
+        for ask in (
+            lambda name: transfer.look(clone.root, {md5: 1}, name),
+            lambda name: transfer.missing(clone.root, [md5], name),
+            lambda name: transfer.fetch(clone.root, [UNKNOWN], name),
+            lambda name: transfer.probe(clone.root, name),
+        ):
+            with pytest.raises(OutsideError, match=f"the folder {tmp_path / 'nas'} is not there. Mount it; if"):
+                ask(remote)
+    assert not (tmp_path / "nas").exists()
+    transfer.push(clone.root, [md5])
+    assert transfer.missing(clone.root, [md5], "pr") == [md5], "within a remote that is there, it is empty"
+
+
+@pytest.mark.parametrize("place", ["folder", "S3"])
+def test_an_object_of_another_size_is_damaged(
+    clone: Clone, tmp_path: Path, place: str, request: pytest.FixtureRequest
+) -> None:
+    if place == "S3":
+        request.getfixturevalue("s3")
+    whole, cut = clone.add(b"whole"), clone.add(b"cut off")
+    transfer.push(clone.root, [whole, cut])
+    if place == "S3":
+        request.getfixturevalue("s3").put(key(cut), b"cut")
+    else:
+        stored = tmp_path / "store/files/md5" / cut[:2] / cut[2:]
+        stored.chmod(0o644)
+        stored.write_bytes(b"cut")
+    looked = transfer.look(clone.root, {whole: 5, cut: 7, UNKNOWN: 1})
+    assert (looked.missing, looked.damaged) == ((UNKNOWN,), (cut,))
+    assert looked.sizes == {whole: 5, cut: 3, UNKNOWN: None}
+    assert transfer.look(clone.root, {cut: None}).damaged == (), "nobody knows its size"
+
+
+@pytest.mark.parametrize("keep", [True, False])
+def test_one_process_brings_a_listing_and_looks_for_its_files(
+    clone: Clone, monkeypatch: pytest.MonkeyPatch, keep: bool
+) -> None:
+    files = [clone.add(b"a"), clone.add(b"b")]
+    listing = clone.add(json.dumps([{"md5": md5, "relpath": md5} for md5 in [*files, UNKNOWN]]).encode(), ".dir")
+    transfer.push(clone.root, [*files, listing])
+    clone.forget()
+    started: list[object] = []
+    start = subprocess.Popen
+    monkeypatch.setattr(subprocess, "Popen", lambda *given, **more: (started.append(given), start(*given, **more))[1])
+    looked = transfer.look(clone.root, {listing: None}, unlisted=[listing], keep=keep)
+    assert (looked.missing, looked.damaged, len(looked.sizes), len(started)) == ((UNKNOWN,), (), 4, 1)
+    assert clone.path(listing).exists() == keep
+    assert not clone.leftovers()
+
+
+def test_a_listing_with_other_bytes_is_damaged_and_not_read(clone: Clone, s3: StandIn) -> None:
+    listing, absent = clone.add(b"[]", ".dir"), f"{UNKNOWN}.dir"
+    s3.put(key(listing), b'[{"md5": "../../x"}]')
+    clone.forget()
+    looked = transfer.look(clone.root, {listing: None, absent: None}, unlisted=[listing, absent])
+    assert (looked.missing, looked.damaged) == ((absent,), (listing,))
+    assert not clone.path(listing).exists()
+
+
+def test_whoever_waits_is_told_for_what_and_not_for_long(
+    clone: Clone, s3: StandIn, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert child.LOOKING.stall == 15
+    s3.fail(lambda request: "hang")
+    with pytest.raises(OutsideError, match="failed: not a byte moved in 3 seconds"):
+        transfer.look(clone.root, {UNKNOWN: None}, patience=replace(child.LOOKING, stall=3))
+    assert capsys.readouterr().err == "waiting for remote `main` (s3://team/x) …\n"
+
+
+def test_a_damaged_object_is_named_in_full_and_once(
+    clone: Clone, s3: StandIn, capsys: pytest.CaptureFixture[str]
+) -> None:
+    md5 = clone.add(b"whole")
+    s3.put(key(md5), b"other")
+    clone.forget()
+    for _ in range(2):
+        assert transfer.fetch(clone.root, [md5]) == [md5]
+    said = capsys.readouterr().err
+    command = f"`aws s3 rm s3://team/{key(md5)} --endpoint-url {s3.url}`, then `lockstep push --remote main`"
+    assert (said.count(command), said.count("other bytes")) == (1, 1)
 
 
 def test_secrets_in_a_url_never_reach_a_message(clone: Clone) -> None:

@@ -12,9 +12,10 @@ from pathlib import Path
 import pytest
 
 from conftest import Project
-from lockstep.errors import InputError
+from lockstep.errors import InputError, OutsideError
 from lockstep.lock import fresh, seal, verify
 from lockstep.lock.entries import Entry
+from lockstep.remotes import child
 from lockstep.revision import git
 from test_repro_command import commit, repro
 
@@ -200,7 +201,7 @@ def test_the_command_says_true_or_untrue_and_exits_with_0_or_3(sealed: Project) 
     wrong = sealed.run("lockstep", "verify")
     assert (wrong.returncode, wrong.stdout) == (3, "")
     assert wrong.stderr.splitlines()[0] == "untrue: two: train.seed in params.yaml changed"
-    assert wrong.stderr.splitlines()[-1] == "`make repro` makes lock and seal true"
+    assert wrong.stderr.splitlines()[-1].endswith("`make repro` makes lock and seal true")
     machine = sealed.run("lockstep", "verify", "--json")
     assert machine.returncode == 3
     assert json.loads(machine.stdout)["true"] is False
@@ -220,3 +221,115 @@ def test_it_takes_about_a_second(kept: Project) -> None:
     start = time.monotonic()
     subprocess.run(["lockstep", "verify"], cwd=kept.root, check=True, capture_output=True)
     assert time.monotonic() - start < 6, "1.5 s are promised on a quiet machine; tests share theirs"
+
+
+def test_an_object_that_was_cut_off_in_the_remote_is_untrue(kept: Project) -> None:
+    remote = Path(kept.run("dvc", "remote", "list").stdout.split()[1])
+    md5 = fresh.read_lock(kept.root)["two"].outs["model/model.txt"]
+    copy = remote / "files/md5" / md5[:2] / md5[2:]
+    copy.chmod(0o644)
+    copy.write_text("TOY")
+    ((check, sentence),) = findings(kept)
+    assert check == "remote `main`"
+    assert sentence.startswith("model/model.txt: remote `main` holds object")
+    shutil.rmtree(kept.root / ".dvc/cache")
+    assert [check for check, _ in findings(kept)] == ["remote `main`"], "also where only dvc.lock knows its size"
+
+
+def test_it_is_not_the_remote_s_object_that_is_damaged_when_the_copy_here_is(kept: Project) -> None:
+    stage = "  keep:\n    cmd: mkdir -p kept && cp params.yaml kept/\n    deps: [params.yaml]\n    outs: [kept]\n"
+    (kept.root / "dvc.yaml").write_text(kept.read("dvc.yaml").rstrip() + "\n" + stage)
+    repro(kept)
+    assert kept.run("dvc", "push").returncode == 0
+    md5 = kept.run("md5sum", "params.yaml").stdout.split()[0]
+    here = kept.root / ".dvc/cache/files/md5" / md5[:2] / md5[2:]
+    right = here.read_text()
+    here.chmod(0o644)
+    here.write_text("cut")
+    assert findings(kept) == []
+    here.write_text(right)
+    there = Path(kept.run("dvc", "remote", "list").stdout.split()[1]) / "files/md5" / md5[:2] / md5[2:]
+    there.chmod(0o644)
+    there.write_text("cut")
+    assert [sentence.partition(":")[0] for _, sentence in findings(kept)] == ["kept/params.yaml"]
+
+
+def test_a_store_that_is_not_there_is_no_empty_one(kept: Project) -> None:
+    remote = Path(kept.run("dvc", "remote", "list").stdout.split()[1])
+    shutil.rmtree(remote)
+    result = kept.run("lockstep", "verify")
+    assert result.returncode == 4
+    assert "is not there" in result.stderr
+    assert not remote.exists()
+
+
+def test_a_remote_that_hangs_is_waited_for_briefly_and_in_one_process(
+    kept: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked = []
+
+    def run(*arguments: object) -> dict[str, object]:
+        asked.append(arguments)
+        raise OutsideError("not a byte moved")
+
+    monkeypatch.setattr(child, "run", run)
+    shutil.rmtree(kept.root / ".dvc/cache")
+    with pytest.raises(OutsideError, match="not a byte moved"):
+        verify.verify(kept.root)
+    assert len(asked) == 1
+    assert (asked[0][-1].stall, asked[0][-1].tries) == (15, 1)
+
+
+@pytest.mark.parametrize("command", ["verify", "push"])
+def test_the_marks_of_a_merge_are_named_and_so_is_what_settles_them(sealed: Project, command: str) -> None:
+    text = sealed.read("dvc.lock")
+    (sealed.root / "dvc.lock").write_text(text.replace("stages:\n", "stages:\n<<<<<<< HEAD\n", 1))
+    result = sealed.run("lockstep", command)
+    assert result.returncode == 1
+    assert result.stderr == (
+        "error: dvc.lock holds the marks of a merge that stopped in it: `make repro` merges it stage by stage\n"
+    )
+
+
+@pytest.mark.parametrize("command", ["verify", "push"])
+def test_in_a_folder_that_is_no_project_it_says_what_repro_says(tmp_path: Path, command: str) -> None:
+    project = Project(tmp_path, {})
+    result = project.run("lockstep", command)
+    assert (result.returncode, result.stdout) == (1, "")
+    assert result.stderr == project.run("lockstep", "repro").stderr
+
+
+def test_the_last_line_names_what_make_repro_needs_before_it(
+    sealed: Project, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    from lockstep import upkeep
+    from lockstep.commands.verify import verify as command
+
+    def last(*wrong: bool) -> str:
+        found = [upkeep.Finding(check="x", message="x", mendable=each) for each in wrong]
+        monkeypatch.setattr(upkeep, "look", lambda root, checks: found)
+        with pytest.raises(SystemExit):
+            command.callback(False, False, False, None, False)
+        return capsys.readouterr().err.splitlines()[-1]
+
+    monkeypatch.chdir(sealed.root)
+    sealed.edit("params.yaml", "seed: 1", "seed: 2")
+    assert last() == "`make repro` makes lock and seal true"
+    assert last(True) == "`lockstep check --fix`, then `make repro` makes lock and seal true"
+    assert last(True, False).startswith("`lockstep check` says what is to be mended first; then `make repro`")
+
+
+def test_a_deleted_file_of_a_folder_is_missing_and_not_edited(sealed: Project) -> None:
+    stage = "  keep:\n    cmd: mkdir -p kept && cp params.yaml kept/\n    deps: [params.yaml]\n    outs: [kept]\n"
+    (sealed.root / "dvc.yaml").write_text(sealed.read("dvc.yaml").rstrip() + "\n" + stage)
+    repro(sealed)
+    (sealed.root / "kept/params.yaml").unlink()
+    assert findings(sealed, bytes_=True) == [
+        ("data", "kept/params.yaml, which dvc.lock names, is missing: `make repro` brings it back")
+    ]
+
+
+def test_what_the_cache_lacks_is_brought_or_made_by_make_repro(sealed: Project) -> None:
+    shutil.rmtree(sealed.root / ".dvc/cache")
+    notes = verify.verify(sealed.root, bytes_=True).notes
+    assert "DVC's cache lacks data/word.txt, model/model.txt: `make repro` brings or makes it" in notes

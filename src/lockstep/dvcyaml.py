@@ -17,7 +17,7 @@ import yaml
 from lockstep import pipeline
 from lockstep.errors import InputError
 from lockstep.pipeline import MODULES, Entry
-from lockstep.running import versions
+from lockstep.running import repository, versions
 from lockstep.running.listing import SPEC
 
 if TYPE_CHECKING:
@@ -218,7 +218,7 @@ def _is_code(name: str, code: Iterable[str], root: Path) -> bool:
 
 def _is_folder_of_code(folder: Path) -> bool:
     """It has a package somewhere below, or holds modules and nothing else. Data may lie beside a script."""
-    files = [path for path in folder.iterdir() if path.is_file()]
+    files = [path for path in folder.iterdir() if path.is_file() and not repository.is_litter(path.name)]
     return any(folder.rglob("__init__.py")) or bool(files and all(path.suffix == ".py" for path in files))
 
 

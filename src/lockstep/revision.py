@@ -11,7 +11,10 @@ from typing import Any
 import yaml
 
 from lockstep.errors import InputError
-from lockstep.lock.entries import FILE, Entries, parse
+from lockstep.lock.entries import FILE, Entries, parse, reason
+
+ELSEWHERE = "A commit stays as it is: mend the file in a new commit there, or choose another revision"
+"""What to do about a file of a commit that cannot be read."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -39,12 +42,12 @@ class Revision:
         try:
             values = yaml.load(self.read("params.yaml") or b"", Loader=yaml.CSafeLoader)
         except (yaml.YAMLError, AttributeError, LookupError, TypeError, ValueError, RecursionError) as error:
-            raise InputError(f"params.yaml of {self.short} cannot be read: {' '.join(str(error).split())}") from None
+            raise InputError(f"params.yaml of {self.short} cannot be read: {reason(error)}. {ELSEWHERE}") from None
         return values if isinstance(values, dict) else {}
 
     def entries(self) -> Entries:
         """dvc.lock by stage; empty without one."""
-        return parse(self.read(FILE) or b"", f"{FILE} of {self.short}")
+        return parse(self.read(FILE) or b"", f"{FILE} of {self.short}", ELSEWHERE)
 
 
 def git_bytes(root: Path, *arguments: str) -> subprocess.CompletedProcess[bytes]:

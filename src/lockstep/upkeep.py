@@ -131,7 +131,7 @@ def _look_at_dictionary(root: Path) -> list[str]:
     from lockstep.spec import read_spec
 
     current = dictionary.is_current(root, read_spec(root / "params.yaml"))
-    return [] if current else [f"{dictionary.FILE} does not describe the columns of params.yaml"]
+    return [] if current else [f"{dictionary.FILE} is not what params.yaml gives"]
 
 
 def _mend_dictionary(root: Path) -> list[Path]:
@@ -165,5 +165,9 @@ CHECKS: Mapping[str, Check] = {
     "dictionary": Check(look=_look_at_dictionary, mend=_mend_dictionary, after=("spec",)),
     "environment": Check(look=_look_at_environment, after=("versions",)),
 }
+GENERATED: Mapping[str, Check] = {name: CHECKS[name] for name in ("spec", "schema", "dictionary")}
+"""Files that hold nothing but what others say: they may be rewritten unasked. What dvc.yaml lists and versions.toml
+records decides what runs, and is for people to look at.
+"""
 OUTPUTS: Mapping[str, Check] = {"outputs": Check(look=_look_at_outputs)}
 """Reads every output, so it is asked for by name."""

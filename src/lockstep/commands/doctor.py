@@ -22,7 +22,8 @@ COLOURS = {State.OK: "green", State.WARN: "yellow", State.FAIL: "red", State.UNK
 def doctor(ruleset: bool, as_json: bool) -> None:
     """Look at this clone, the remotes and the repository on GitHub: what is missing, and the command that mends it.
 
-    With GITHUB_TOKEN set, GitHub is asked too. Exits with 3 when something fails.
+    Nothing is changed. Only a remote outside S3 that lets objects be added and not removed keeps 9 bytes, as is said
+    then. With GITHUB_TOKEN set, GitHub is asked too. Exits with 3 when something fails.
     """
     from lockstep.doctor import here, hub
     from lockstep.doctor.clone import Clone

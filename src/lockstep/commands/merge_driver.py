@@ -34,12 +34,12 @@ def merge_driver(base: Path | None, ours: Path | None, theirs: Path | None, name
     try:
         merged = merge(base.read_bytes(), ours.read_bytes(), theirs.read_bytes())
     except LockstepError as error:
-        say(f"{name}: {error}. Ours was kept: `make repro`, then `git add {name}`")
+        say(f"{name}: {error}. Ours was kept: `make repro` makes what is open, and says how to go on")
         sys.exit(1)
     ours.write_text(merged.text, encoding="utf-8")
     if merged.conflicts:
         say(
             f"{name}: both sides changed {', '.join(merged.conflicts)}, which was left out: `make repro` runs what is "
-            f"open, then `git add {name}` and commit"
+            "open, and says how to go on"
         )
         sys.exit(1)

@@ -39,7 +39,7 @@ def push(remote: str | None, stall: float, as_json: bool) -> None:
 
 
 def _entries(root: Path) -> Entries:
-    from lockstep.lock import entries
+    from lockstep.lock import declared, fresh
 
-    path = root / entries.FILE
-    return entries.parse(path.read_bytes()) if path.exists() else {}
+    declared.check_root(root)
+    return fresh.read_lock(root)

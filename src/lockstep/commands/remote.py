@@ -21,17 +21,21 @@ from lockstep.remotes.config import Configuration, Remote
 @click.option("--policies", is_flag=True, help="Print the AWS policies that the two roles need, filled in.")
 @click.option("--json", "as_json", is_flag=True, help="Print the remotes as JSON.")
 def remote(url: str | None, options: Sequence[str], policies: bool, as_json: bool) -> None:
-    """Keep data and models at URL (s3://bucket/folder, or any that DVC knows). Without URL: show where they are.
+    """Keep data and models at URL: s3://bucket/folder, or a folder. Without URL: show where they are.
 
-    Writes the remotes `main` and `pr` into .dvc/config; the bucket's own rights decide who may write where.
+    Others that DVC knows (gs, azure, ssh) need its part for them, see docs/remote.md. Writes the remotes `main` and
+    `pr` into .dvc/config; the bucket's own rights decide who may write where.
     """
     from lockstep.remotes import configure
 
     root = Path.cwd()
-    if options and not url:
+    if options and url is None:
         raise click.UsageError("--set goes with a URL")
-    if url:
+    if url is not None:
+        dropped = configure.foreign(root, url)
         configure.configure(root, url, dict(map(_option, options)))
+        if dropped:
+            click.echo(f"dropped, because this kind of remote has no such options: {', '.join(dropped)}", err=True)
     settings = config.read(root)
     if policies:
         click.echo(_policies(root, settings))

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import click
 
-from lockstep import errors
+from lockstep import errors, upkeep
 from lockstep.lock import verify as lock
 from lockstep.running.console import say
 
@@ -41,4 +41,13 @@ def _report(answer: lock.Answer) -> None:
     if answer.is_true:
         click.echo(f"true: {', '.join(answer.checks)}")
     elif any(finding.check in ("lock", "seal") for finding in answer.findings):
-        click.echo("`make repro` makes lock and seal true", err=True)
+        click.echo(_remedy(list(upkeep.look(Path.cwd(), upkeep.CHECKS))), err=True)
+
+
+def _remedy(wrong: list[upkeep.Finding]) -> str:
+    """What makes lock and seal true: `make repro`, unless `lockstep check` would stop it."""
+    if not wrong:
+        return "`make repro` makes lock and seal true"
+    if all(finding.mendable for finding in wrong):
+        return "`lockstep check --fix`, then `make repro` makes lock and seal true"
+    return "`lockstep check` says what is to be mended first; then `make repro` makes lock and seal true"

@@ -18,7 +18,7 @@ import numpy as np
 import pandas as pd
 
 from lockstep.comparison.frames import read_columns, read_keys
-from lockstep.comparison.question import Question, of_revision
+from lockstep.comparison.question import Question, of_revision, window_end
 from lockstep.comparison.result import Champion
 from lockstep.errors import InputError, LockstepError, OutsideError
 from lockstep.lock import objects
@@ -52,12 +52,15 @@ class Incomparable(LockstepError):
 
 @dataclass(frozen=True, kw_only=True)
 class Files:
-    """A champion's files in one folder, by the names of `FILES`, and the md5 of each."""
+    """A champion's files in one folder, by the names of `FILES`, and the md5 of each. `until` is the end of the window
+    that its rows are of, "" where it does not say.
+    """
 
     folder: Path
     champion: Champion
     question: Question
     md5s: Mapping[str, str]
+    until: str = ""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -120,7 +123,13 @@ def gather(root: Path, revision: Revision, *, tag: str = "") -> Files:
         source=source,
         released=tag,
     )
-    return Files(folder=folder, champion=champion, question=of_revision(revision), md5s=md5s)
+    return Files(
+        folder=folder,
+        champion=champion,
+        question=of_revision(revision),
+        md5s=md5s,
+        until=window_end(revision),
+    )
 
 
 def _fetch(root: Path, revision: Revision, md5s: Mapping[str, str]) -> str:
@@ -173,9 +182,10 @@ def _rebuild(root: Path, revision: Revision, md5s: Mapping[str, str], failure: O
     if why and failure:
         raise OutsideError(f"{_nowhere(revision)} {why}; and a remote that may have it could not be asked: {failure}")
     if why:
+        push = "" if "`lockstep push`" in why else ". `lockstep push` sends it from where it was made"
         raise InputError(
-            f"{_nowhere(revision)} neither DVC's cache nor a remote has all of it, and {why}. `lockstep push` sends it "
-            "from where it was made; `--base REV` compares with another revision"
+            f"{_nowhere(revision)} neither DVC's cache nor a remote has all of it, and {why}{push}; "
+            "`--base REV` compares with another revision"
         )
 
 

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -13,75 +12,58 @@ import pandas as pd
 from lockstep.comparison.challenger import Challenger
 from lockstep.comparison.champion import Loaded
 from lockstep.comparison.frames import among, places, read_columns
+from lockstep.comparison.lost import Found, contrast
 from lockstep.rows.contract import admit, outcomes
 from lockstep.rows.prepared import KEY
 from lockstep.rows.splits import Hashes, key_hashes, time_bounds
 from lockstep.spec import Contract, Spec, Target, TimeSplit
 
-MOST_RELABELLED = 0.001
-"""A larger share of outcomes that differ, and the question changed."""
-
 Mask = npt.NDArray[np.bool_]
 
 
-@dataclass(frozen=True, kw_only=True)
-class Found:
-    """Rows of the base's holdout, counted: see `result.Rows`. `relearned` are those that this branch now trains on, and
-    `relearned_differ` those of them whose outcome differs.
-    """
-
-    joined: int
-    labels_differ: int = 0
-    moved: int = 0
-    refused: int = 0
-    gone: int = 0
-    relearned: int = 0
-    relearned_differ: int = 0
-
-    def counts(self) -> dict[str, int]:
-        """What `result.Rows` tells of it."""
-        return {name: count for name, count in asdict(self).items() if not name.startswith("relearned")}
-
-    def why(self) -> Iterator[str]:
-        """Sentences when outcomes changed."""
-        pairs = (self.labels_differ, self.joined, "both revisions hold out"), (
-            self.relearned_differ, self.relearned, "the base held out and this branch trains on",
-        )  # fmt: skip
-        for differ, rows, which in pairs:
-            if differ > MOST_RELABELLED * rows:
-                yield (
-                    f"The question changed: {differ:,} of the {rows:,} rows that {which} ({100 * differ / rows:.2g} %) "
-                    "have another outcome than in the base."
-                )
-
-
 def look(
-    spec: Spec, challenger: Challenger, champion: Loaded, holdout: pd.DataFrame, at: npt.NDArray[np.int64]
+    spec: Spec,
+    challenger: Challenger,
+    champion: Loaded,
+    holdout: pd.DataFrame,
+    at: npt.NDArray[np.int64],
+    learned: Mask,
 ) -> Found:
-    """What became of them. `at` (n,) says where each row of this branch's `holdout` stands in the base's, or -1."""
+    """What became of them. `at` (n,) says where each row of this branch's `holdout` stands in the base's, or -1;
+    `learned` (n,) which of them do not count, because a model has learned from them.
+    """
     target, time = spec.contract.target, spec.contract.time
     theirs = champion.holdout([KEY, target.column, *([time] if time else [])])
-    joined = at >= 0
-    lost = theirs[~among(theirs[KEY].to_numpy(), np.sort(holdout[KEY].to_numpy()))]
-    keys = lost[KEY].to_numpy()
-    learned = among(keys, challenger.provenance)
-    moved = learned | _between(spec, lost)
-    refused = ~moved
+    keys, joined = theirs[KEY].to_numpy(), at >= 0
+    lost = ~among(keys, np.sort(holdout[KEY].to_numpy()))
+    before, due = _before(spec, theirs), _due(spec, theirs)
+    trained = lost & among(keys, challenger.provenance)
+    refused = lost & due & ~trained
     if refused.any():
         refused &= among(keys, np.sort(quarantined(challenger.quarantine, spec.contract)))
-    relearned = lost[learned]
+    missed = lost & due & ~refused
+    added = ~learned & _added(spec, champion, theirs, holdout, at)
     return Found(
+        by_time=isinstance(spec.split, TimeSplit),
+        held_out=len(holdout),
+        due=int(due.sum()),
         joined=int(joined.sum()),
         labels_differ=_differ(theirs.iloc[at[joined]], holdout[joined], target),
-        moved=int(moved.sum()),
+        moved=int((lost & before).sum()),
+        outside=int((lost & ~before & ~due).sum()),
         refused=int(refused.sum()),
-        gone=int((~moved & ~refused & _inside(spec, lost)).sum()),
-        relearned=len(relearned),
-        relearned_differ=_relearned_differ(challenger, relearned, target),
+        relearned=int((missed & trained).sum()),
+        gone=int((missed & ~trained).sum()),
+        added=int(added.sum()),
+        redated=_redated(spec, theirs.iloc[at[joined]], holdout[joined]),
+        trained=int(trained.sum()),
+        trained_differ=_trained_differ(challenger, theirs[trained], target),
+        missed_are=contrast(theirs[missed], theirs[due], target),
+        refused_are=contrast(theirs[refused], theirs[due], target),
     )
 
 
-def _relearned_differ(challenger: Challenger, rows: pd.DataFrame, target: Target) -> int:
+def _trained_differ(challenger: Challenger, rows: pd.DataFrame, target: Target) -> int:
     if not len(rows):
         return 0
     training = read_columns(challenger.training, [KEY, target.column])
@@ -97,24 +79,61 @@ def _differ(before: pd.DataFrame, now: pd.DataFrame, target: Target) -> int:
     return int((then != here).sum())
 
 
-def _inside(spec: Spec, rows: pd.DataFrame) -> Mask:
-    """Which rows lie in this branch's window; all of them without a time column."""
-    ingest, time = spec.ingest, spec.contract.time
-    if time is None or time not in rows or ingest.start is None or ingest.until is None:
+def _redated(spec: Spec, before: pd.DataFrame, now: pd.DataFrame) -> int:
+    """How many rows lie on another day."""
+    then, here = _times(spec, before), _times(spec, now)
+    if then is None or here is None:
+        return 0
+    return int((then.astype("datetime64[D]") != here.astype("datetime64[D]")).sum())
+
+
+def _due(spec: Spec, rows: pd.DataFrame) -> Mask:
+    """Which rows of the base's holdout belong in this branch's: by the time that the base has, and all without one."""
+    ingest, times = spec.ingest, _times(spec, rows)
+    if times is None or ingest.start is None or ingest.until is None:
         return np.ones(len(rows), bool)
-    inside: Mask = ((rows[time] >= pd.Timestamp(ingest.start)) & (rows[time] < pd.Timestamp(ingest.until))).to_numpy()
-    return inside
+    outside = (times < np.datetime64(pd.Timestamp(ingest.start))) | (times >= np.datetime64(pd.Timestamp(ingest.until)))
+    return np.asarray(~outside & ~_before(spec, rows), bool)
 
 
-def _between(spec: Spec, rows: pd.DataFrame) -> Mask:
-    """Which rows now lie in the gap before the holdout, which no file holds."""
-    if not isinstance(spec.split, TimeSplit):
+def _before(spec: Spec, rows: pd.DataFrame) -> Mask:
+    """Which rows lie before this branch's holdout: its window has moved over them."""
+    times = _times(spec, rows)
+    if not isinstance(spec.split, TimeSplit) or times is None:
         return np.zeros(len(rows), bool)
     assert spec.ingest.until is not None
-    assert spec.contract.time is not None
-    start, end = time_bounds(spec.split, spec.contract, spec.ingest.until)
-    times = rows[spec.contract.time].to_numpy(dtype="datetime64[us]")
-    return (times >= end) & (times < start)
+    return np.asarray(times < time_bounds(spec.split, spec.contract, spec.ingest.until)[0], bool)
+
+
+def _added(
+    spec: Spec, champion: Loaded, theirs: pd.DataFrame, holdout: pd.DataFrame, at: npt.NDArray[np.int64]
+) -> Mask:
+    """Which rows of this branch's `holdout` (n,) the base, by their time, would have held out and did not; and those
+    that it held out at a time before this branch's holdout.
+    """
+    times = _times(spec, holdout)
+    if not isinstance(spec.split, TimeSplit) or times is None:
+        return np.zeros(len(holdout), bool)
+    start, end = _span(spec.split, spec.contract, champion.files.until, theirs)
+    came = at >= 0
+    came[came] = _before(spec, theirs)[at[came]]
+    return np.asarray(came | ((at < 0) & (times >= start) & (times < end)), bool)
+
+
+def _span(split: TimeSplit, contract: Contract, until: str, theirs: pd.DataFrame) -> tuple[Any, Any]:
+    """From when until when the base holds out; where it does not say, what its rows cover."""
+    if until:
+        return time_bounds(split, contract, until)[0], np.datetime64(pd.Timestamp(until))
+    assert contract.time is not None
+    return theirs[contract.time].min().to_datetime64(), theirs[contract.time].max().to_datetime64()
+
+
+def _times(spec: Spec, rows: pd.DataFrame) -> npt.NDArray[np.datetime64] | None:
+    """The rows' moments (n,); None where the rows have no time that can be read as one."""
+    time = spec.contract.time
+    if time is None or time not in rows or not pd.api.types.is_datetime64_any_dtype(rows[time].dtype):
+        return None
+    return rows[time].to_numpy(dtype="datetime64[us]")
 
 
 def quarantined(path: Path, contract: Contract) -> Hashes:

@@ -9,6 +9,8 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
+import pandas as pd
+
 from lockstep.revision import Revision
 from lockstep.spec import Spec, parse_duration
 from lockstep.spec.durations import DURATION_PATTERN
@@ -57,6 +59,19 @@ def of_revision(revision: Revision) -> Question:
     recorded = entry.params.get(PARAMS, {}) if entry else {}
     values = recorded if {"contract", "split"} <= set(recorded) else revision.values()
     return question_of(values.get("contract"), values.get("split"))
+
+
+def window_end(revision: Revision) -> str:
+    """`ingest.until` of a revision's prepared rows, where it is a moment; else nothing."""
+    entry = revision.entries().get(PREPARE)
+    recorded = entry.params.get(PARAMS, {}) if entry else {}
+    ingest = _mapping(recorded.get("ingest") or revision.values().get("ingest"))
+    until = recorded.get("ingest.until", ingest.get("until"))
+    try:
+        moment = pd.Timestamp(str(until))
+    except ValueError:
+        return ""
+    return str(until) if pd.notna(moment) and moment.tz is None else ""
 
 
 def changes(before: Question, after: Question) -> list[str]:

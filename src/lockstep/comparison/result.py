@@ -65,11 +65,13 @@ class Champion:
 class Rows:
     """Which rows were compared, and what happened to the others.
 
-    `excluded`: held out by this branch, but one of the models has trained on them. `moved`: the base's holdout, now
-    this branch's training rows because the window moved. `gone`: the base's holdout within this branch's window that
-    this branch neither holds out, nor trains on, nor keeps in quarantine. `refused`: those in its quarantine.
-    `labels_differ`: rows of both holdouts whose outcomes differ, out of `joined`. `unmatched`: new rows that the
-    champion's contract cannot be read from.
+    `excluded`: held out by this branch, but one of the models has trained on them. `due`: rows of the base's holdout
+    that, by their time in the base, belong in this branch's holdout too. Of those this branch does not hold out
+    `refused` (they are in its quarantine), `relearned` (it trains on them) and `gone` (here without an outcome, moved
+    in time, or not at all). `moved`: the base's holdout that the window moved over, now training rows or in the gap.
+    `joined`: rows of both holdouts, and `labels_differ` those of them whose outcomes differ. `added`: rows that are
+    compared and that the base, by their time, would have held out and did not (time splits). `unmatched`: new rows that
+    the champion's contract cannot be read from.
     """
 
     compared: int
@@ -83,6 +85,9 @@ class Rows:
     unmatched: int = 0
     joined: int = 0
     labels_differ: int = 0
+    due: int = 0
+    relearned: int = 0
+    added: int = 0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -117,14 +122,18 @@ class SliceRow:
 
 @dataclass(frozen=True, kw_only=True)
 class Seeds:
-    """What another seed alone does: the primary metric of the challenger refitted with each seed."""
+    """What another seed alone does: the primary metric of the challenger refitted with each seed.
+
+    `reach` is how far apart two fits that differ in nothing but their seeds come to lie in 95 of 100 cases.
+    """
 
     metric: str
     values: tuple[float, ...]
     spread: float
-    """Standard deviation."""
+    """Standard deviation of one fit."""
     within: bool
-    """Is the difference to the champion inside it, so that it reads "this fit, not necessarily this change"?"""
+    """Is the difference to the champion inside `reach`, so that it reads "this fit, not necessarily this change"?"""
+    reach: float = 0.0
 
 
 @dataclass(frozen=True, kw_only=True)

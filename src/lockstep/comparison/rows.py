@@ -14,6 +14,7 @@ from lockstep.comparison import integrity
 from lockstep.comparison.challenger import Challenger
 from lockstep.comparison.champion import Loaded
 from lockstep.comparison.frames import among, places
+from lockstep.comparison.lost import Found
 from lockstep.models.model import Model
 from lockstep.rows.contract import to_columns
 from lockstep.rows.prepared import KEY
@@ -50,21 +51,27 @@ def choose(spec: Spec, challenger: Challenger, champion: Loaded, holdout: pd.Dat
     keys = holdout[KEY].to_numpy()
     same = champion.files.md5s["holdout.parquet"] == challenger.md5s["holdout.parquet"]
     at = np.arange(len(keys)) if same else places(keys, champion.keys)
-    found = integrity.Found(joined=len(keys)) if same else integrity.look(spec, challenger, champion, holdout, at)
     learned = among(keys, champion.provenance) | others
+    found = _untouched(len(keys)) if same else integrity.look(spec, challenger, champion, holdout, at, learned)
     changed = {} if same else _changed(spec.contract, champion, holdout, at)
     matched = at >= 0 if changed else np.ones(len(keys), bool)
     kept = ~learned & matched
     rows = holdout[kept].reset_index(drop=True)
     counts = {**found.counts(), "excluded": int(learned.sum()), "unmatched": int((~matched & ~learned).sum())}
+    why = (*found.why(), *_too_many(counts["excluded"], len(keys)), *_none_left(rows, counts, len(keys)))
     return Chosen(
         rows=rows,
         read=_own_rows(champion, at[kept]) if changed else rows,
         kept=kept,
         counts=counts,
-        why=(*found.why(), *_too_many(counts["excluded"], len(keys)), *_none_left(rows, counts, len(keys))),
-        notes=tuple(_columns_note(changed, counts["unmatched"])),
+        why=why or tuple(found.untied()),
+        notes=(*found.notes(), *_columns_note(changed, counts["unmatched"])),
     )
+
+
+def _untouched(rows: int) -> Found:
+    """What is found in two holdouts of the same bytes."""
+    return Found(held_out=rows, due=rows, joined=rows)
 
 
 def _too_many(excluded: int, rows: int) -> Iterator[str]:

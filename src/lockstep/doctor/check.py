@@ -46,6 +46,11 @@ def fail(said: str, remedy: str = "") -> Found:
     return Found(state=State.FAIL, said=said, remedy=remedy)
 
 
+def failed(error: LockstepError, state: State = State.FAIL) -> Found:
+    """What an error says, with its remedy where it knows one."""
+    return Found(state=state, said=getattr(error, "short", str(error)), remedy=getattr(error, "remedy", ""))
+
+
 def unknown(said: str, remedy: str = "") -> Found:
     """Nobody could look."""
     return Found(state=State.UNKNOWN, said=said, remedy=remedy)
@@ -75,5 +80,5 @@ def examine(clone: Clone, checks: Mapping[str, Check]) -> Iterator[Line]:
         try:
             found = check.look(clone)
         except LockstepError as error:
-            found = Found(state=check.otherwise, said=str(error))
+            found = failed(error, check.otherwise)
         yield Line(id=name, title=check.title, found=found)

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 from urllib.parse import urlsplit
 
 from lockstep.errors import InputError, OutsideError
@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     from lockstep.doctor.check import Found
     from lockstep.github.api import Api
     from lockstep.lock.objects import Object
+
+Shape = TypeVar("Shape")
 
 TOKENS = ("GITHUB_TOKEN", "GH_TOKEN")
 
@@ -94,13 +96,27 @@ class Clone:
                 return None
             raise
 
+    def _shaped(self, path: str, kind: type[Shape]) -> Shape:
+        """What GitHub has there, or an empty one."""
+        found = self.ask(path)
+        if found is None:
+            return kind()
+        if not isinstance(found, kind):
+            raise OutsideError(f"the answer for {path} is not as GitHub's are: is GITHUB_API_URL right?")
+        return found
+
     @cached_property
-    def unheard(self) -> str:
-        """Why GitHub does not answer; nothing when it does."""
+    def unheard(self) -> tuple[str, str] | None:
+        """Why GitHub does not answer, and what to do; None when it does."""
+        another = f"{TOKENS[0]}=$(gh auth token) lockstep doctor"
+        if self.branch is None:
+            return "the default branch is not known here", "git fetch origin && git remote set-head origin --auto"
         try:
-            return "" if self.about else f"this token sees no branch `{self.branch}` of {self.repository}"
+            if self.about:
+                return None
         except OutsideError as error:
-            return str(error)
+            return str(error), another if getattr(error, "status", None) == 401 else ""
+        return f"this token sees no branch `{self.branch}` of {self.repository}", another
 
     @cached_property
     def variables(self) -> set[str] | None:
@@ -120,21 +136,21 @@ class Clone:
         """GitHub's record of the default branch: `protected`, and `protection` as far as this token may see."""
         from lockstep.github.api import part
 
-        return self.ask(f"branches/{part(self.branch)}") or {} if self.branch else {}
+        return self._shaped(f"branches/{part(self.branch)}", dict) if self.branch else {}
 
     @cached_property
     def rules(self) -> list[Mapping[str, Any]]:
         """The rules of all rulesets that apply to the default branch."""
         from lockstep.github.api import part
 
-        return self.ask(f"rules/branches/{part(self.branch)}") or [] if self.branch else []
+        return self._shaped(f"rules/branches/{part(self.branch)}", list) if self.branch else []
 
     @cached_property
     def protection(self) -> Mapping[str, Any]:
         """Its classic protection, which only administrators may see."""
         from lockstep.github.api import part
 
-        return self.ask(f"branches/{part(self.branch)}/protection") or {} if self.branch else {}
+        return self._shaped(f"branches/{part(self.branch)}/protection", dict) if self.branch else {}
 
 
 def repository_of(url: str, server: str = "github.com") -> str | None:

@@ -5,20 +5,19 @@ from __future__ import annotations
 import platform
 import shlex
 import shutil
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
-from lockstep.doctor.check import Check, Found, State, fail, ok, unknown, warn
+from lockstep.doctor.check import Check, Found, State, fail, failed, ok, unknown, warn
 from lockstep.doctor.clone import Clone
 from lockstep.errors import InputError, OutsideError
 from lockstep.lock import merging
 from lockstep.remotes import configure, transfer
-from lockstep.remotes.child import Denied, Patience
+from lockstep.remotes.child import Denied
 from lockstep.remotes.config import FILE, LOCAL, Remote, without_secrets
 from lockstep.revision import is_shallow
 from lockstep.running import versions
 
 MERGED = ("dvc.lock", "dvc.lock.seal")
-QUICK = Patience(stall=15.0, tries=1)
 MACHINES = {"x86_64": "amd64", "AMD64": "amd64", "aarch64": "arm64"}
 
 
@@ -82,7 +81,7 @@ def remote(clone: Clone) -> Found:
     if unverified:
         return fail(
             f"DVC would take damaged objects from {', '.join(unverified)} without a word",
-            f"dvc remote modify {unverified[0]} verify true",
+            " && ".join(f"dvc remote modify {name} verify true" for name in unverified),
         )
     if transfer.PR not in settings.remotes:
         return warn("pull requests have none of their own", f"lockstep remote {without_secrets(settings.main.url)}")
@@ -93,10 +92,9 @@ def secrets(clone: Clone) -> Found:
     """Is there a credential in what git keeps, or on its way there?"""
     found = configure.secrets(clone.root)
     if found:
-        name, _, option = found[0].partition(".")
         return fail(
-            f"{FILE}, which is in git, holds {', '.join(found)}: whoever can read it has it, so change it there too",
-            f"dvc remote modify --unset {name} {option}" if option != "url" else f"dvc remote modify {name} url URL",
+            f"{FILE}, which is in git, holds {', '.join(found)}: whoever can read it has it, so make a new one",
+            configure.unset(found),
         )
     if clone.git("ls-files", "--error-unmatch", LOCAL) is not None:
         return fail(f"git keeps {LOCAL}, where credentials may stand", f"git rm --cached {LOCAL}")
@@ -106,13 +104,13 @@ def secrets(clone: Clone) -> Found:
 
 
 def main_remote(clone: Clone) -> Found:
-    """Can the default remote be reached, read and written to?"""
+    """Does the default remote answer, and can it be written to?"""
     there = clone.remotes.main
     return _reach(clone, there) if there else unknown("there is none")
 
 
 def pr_remote(clone: Clone) -> Found:
-    """Can the remote of pull requests be reached, read and written to?"""
+    """Does the remote of pull requests answer, and can it be written to?"""
     there = clone.remotes.remotes.get(transfer.PR)
     return _reach(clone, there) if there else unknown("there is none")
 
@@ -125,20 +123,21 @@ def _reach(clone: Clone, there: Remote) -> Found:
 
 def _probe(clone: Clone, there: Remote) -> Found:
     try:
-        transfer.probe(clone.root, there.name, patience=QUICK)
+        left = transfer.probe(clone.root, there.name)
     except Denied as denied:
         return _read(clone, there, denied)
     except (InputError, OutsideError) as error:
-        return fail(str(error))
-    return ok(f"{without_secrets(there.url)} can be read and written to")
+        return failed(error)
+    stays = f"; a file of 9 bytes stays there, {left}, since nothing can be removed" if left else ""
+    return ok(f"{without_secrets(there.url)} answers and can be written to{stays}")
 
 
 def _read(clone: Clone, there: Remote, denied: Denied) -> Found:
     try:
-        transfer.missing(clone.root, ["0" * 32], there.name, patience=QUICK)
+        transfer.missing(clone.root, ["0" * 32], there.name)
     except OutsideError:
-        return fail(str(denied))
-    return warn(f"it can be read from here, not written to: {denied}")
+        return fail(denied.short, denied.remedy)
+    return warn(f"it can be read from here, not written to: {denied.short}", denied.remedy)
 
 
 def unpushed(clone: Clone) -> Found:
@@ -150,21 +149,40 @@ def unpushed(clone: Clone) -> Found:
         return unknown("dvc.lock needs none yet", "make repro")
     if _reach(clone, there).state is State.FAIL:
         return unknown(f"`{there.name}` cannot be asked")
-    lacking = transfer.missing(clone.root, [each.md5 for each in clone.objects], there.name, patience=QUICK)
-    if not lacking:
-        return ok(f"`{there.name}` holds all {len(clone.objects)} objects of dvc.lock")
-    count = f"{len(lacking)} of {len(clone.objects)} objects of dvc.lock"
-    if _waits(clone, lacking):
+    looked = _look(clone, there)
+    if looked.damaged:
+        return _damaged(there, looked)
+    if not looked.missing:
+        return ok(f"`{there.name}` holds all {len(looked.sizes)} objects of dvc.lock")
+    count = f"{len(looked.missing)} of {len(looked.sizes)} objects of dvc.lock"
+    if _waits(clone, looked.missing):
         return ok(f"{count} are in `{transfer.PR}` until they are merged, the others in `{there.name}`")
     return warn(f"{count} are not in `{there.name}`", "lockstep push")
 
 
-def _waits(clone: Clone, md5s: list[str]) -> bool:
+def _look(clone: Clone, there: Remote) -> transfer.Looked:
+    """Listings are read to know their files, and not kept: nothing changes here."""
+    from lockstep.lock import objects
+
+    unlisted = [each.md5 for each in objects.unlisted(clone.root, clone.objects)]
+    sizes = {each.md5: each.size for each in clone.objects}
+    return transfer.look(clone.root, sizes, there.name, unlisted=unlisted, keep=False)
+
+
+def _damaged(there: Remote, looked: transfer.Looked) -> Found:
+    removals = [there.removal(md5) for md5 in looked.damaged]
+    return fail(
+        f"`{there.name}` holds {len(removals)} of {len(looked.sizes)} objects of dvc.lock cut off, or with other bytes",
+        " && ".join([*removals, f"lockstep push --remote {there.name}"]),
+    )
+
+
+def _waits(clone: Clone, md5s: Sequence[str]) -> bool:
     """Does the remote of pull requests hold them?"""
     there = clone.remotes.remotes.get(transfer.PR)
     if there is None or _reach(clone, there).state is State.FAIL:
         return False
-    return not transfer.missing(clone.root, md5s, there.name, patience=QUICK)
+    return not transfer.missing(clone.root, md5s, there.name)
 
 
 def of_lock(clone: Clone) -> Found:

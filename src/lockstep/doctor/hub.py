@@ -24,7 +24,7 @@ RULESET: Mapping[str, Any] = {
         {
             "type": "pull_request",
             "parameters": {
-                "required_approving_review_count": 1,
+                "required_approving_review_count": 0,
                 "dismiss_stale_reviews_on_push": False,
                 "require_code_owner_review": False,
                 "require_last_push_approval": False,
@@ -40,7 +40,9 @@ RULESET: Mapping[str, Any] = {
         },
     ],
 }
-"""What a default branch needs: changes by pull request alone, up to date, with our verdict."""
+"""What a default branch needs: changes by pull request alone, up to date, with our verdict. No approval is asked for:
+who maintains alone could not give it; teams raise `required_approving_review_count`.
+"""
 
 
 def workflows(clone: Clone) -> Found:
@@ -70,7 +72,7 @@ def _through_api(look: Callable[[Clone], Found]) -> Callable[[Clone], Found]:
         if not clone.token:
             return unknown("not looked at: set GITHUB_TOKEN", "GITHUB_TOKEN=$(gh auth token) lockstep doctor")
         if clone.unheard:
-            return unknown(clone.unheard)
+            return unknown(*clone.unheard)
         return look(clone)
 
     return looked
@@ -132,7 +134,7 @@ def pull_requests(clone: Clone) -> Found:
     settings = clone.ask("actions/permissions/workflow")
     if settings is None:
         return unknown("only an administrator's token may see it")
-    if settings["can_approve_pull_request_reviews"]:
+    if settings.get("can_approve_pull_request_reviews"):
         return ok("workflows may open pull requests")
     return warn(
         "workflows may not open pull requests, as proposals and repairs of the lock are",

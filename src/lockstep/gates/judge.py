@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from typing import Any
+from typing import Any, Literal
 
 from lockstep.gates.evidence import Evidence
 from lockstep.gates.inherited import covered, loosened, read
 from lockstep.gates.kinds import KINDS
 from lockstep.gates.outcome import Judgement, Outcome
+from lockstep.gates.scores import CHAMPION
 from lockstep.spec import GateBase, MetricAgainst, Spec
 from lockstep.spec.gate_sections import MODELS
 
@@ -32,7 +33,29 @@ def judge(evidence: Evidence) -> Judgement:
         ),
         loosened=loosened(evidence.spec, evidence.base_gates, evidence.base_values),
         costs=evidence.costs,
+        on_worse=_on_worse(kept, evidence),
     )
+
+
+def _on_worse(kept: Sequence[GateBase], evidence: Evidence) -> Literal["allowed", "refused", "unsaid"]:
+    """What the base's gates on its own primary metric, against the champion and on all rows, say as the base asks."""
+    primary = evidence.spec.evaluate.primary
+    if _primary(evidence.base_values) != primary:
+        return "unsaid"
+    asking = [
+        gate
+        for gate in kept
+        if isinstance(gate, MetricAgainst)
+        if (gate.metric, gate.against, gate.slice) == (primary, CHAMPION, None)
+    ]
+    if not asking:
+        return "unsaid"
+    return "allowed" if any(outcome(gate, evidence).state == "holds" for gate in asking) else "refused"
+
+
+def _primary(values: Mapping[str, Any]) -> Any:
+    evaluate = values.get("evaluate")
+    return evaluate.get("primary") if isinstance(evaluate, Mapping) else None
 
 
 def outcome(gate: GateBase, evidence: Evidence) -> Outcome:

@@ -43,11 +43,20 @@ class Cost:
 class Judgement:
     """All gates. `loosened` names, in sentences, what this branch asks less of than its base. `costs` are measured
     whether a gate asks for them or not.
+
+    `on_worse` is what the *base's* gates say of a model that is worse than the champion by the primary metric:
+    `allowed` by one that holds, `refused` by those there are, or `unsaid`. A branch cannot allow it itself.
     """
 
     outcomes: tuple[Outcome, ...] = ()
     loosened: tuple[str, ...] = ()
     costs: tuple[Cost, ...] = ()
+    on_worse: Literal["allowed", "refused", "unsaid"] = "unsaid"
+
+    @property
+    def allows_worse(self) -> bool:
+        """Does a gate of the base say how much worse is allowed, and does it hold?"""
+        return self.on_worse == "allowed"
 
     @property
     def passes(self) -> bool:

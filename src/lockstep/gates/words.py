@@ -7,6 +7,8 @@ from math import floor, isfinite, log10
 
 from lockstep.gates.decide import Part, smallest_drop
 from lockstep.gates.outcome import State
+from lockstep.report.document import quoted, short
+from lockstep.report.numbers import percent
 from lockstep.statistics.intervals import Interval
 
 MINUS = "\u2212"
@@ -65,7 +67,7 @@ def share(part: int, whole: int) -> str:
     >>> share(3, 1200), share(0, 0)
     ('3 of 1,200 (0.25 %)', '0 of 0')
     """
-    return f"{part:,} of {whole:,}" + (f" ({100 * part / whole:.2g} %)" if whole else "")
+    return f"{part:,} of {whole:,}" + (f" ({percent(part / whole)})" if whole else "")
 
 
 def span(interval: Interval, asked: Sequence[float] = (), *, signed: bool = True) -> str:
@@ -108,8 +110,8 @@ def _side(value: float, other: float) -> int:
 
 
 def label(name: str) -> str:
-    """A value of the data as text, shortened."""
-    return name if len(name) <= LABEL else f"{name[: LABEL - 1]}…"
+    """A value of the data as code, shortened, and told from others that begin alike."""
+    return quoted(short(name, LABEL))
 
 
 def drop(differences: Sequence[Interval]) -> str:

@@ -5,8 +5,10 @@ DVC does not look: a copy that was cut off in its cache is checked out as it is,
 
 from __future__ import annotations
 
+import shutil
+import tempfile
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from lockstep.lock import declared, hashing, objects
@@ -16,19 +18,20 @@ from lockstep.lock.entries import FILE, Entries
 
 @dataclass(frozen=True, kw_only=True)
 class Damage:
-    """A file that is not what dvc.lock records. `copy`: DVC's copy of it, when that is damaged too."""
+    """A file that is not what dvc.lock records of `stage`. `copy`: DVC's copy of it, when that is damaged too."""
 
     path: str
     md5: str
     sentence: str
     copy: Path | None = None
+    stage: str = ""
 
 
 def damages(root: Path, entries: Entries) -> list[Damage]:
     """Every output in the work tree that is missing or has other bytes than the lock names."""
     stages = declared.read(root)
     return [
-        damage
+        replace(damage, stage=entry.name)
         for entry in entries.values()
         if entry.name in stages
         for path, md5 in entry.outs.items()
@@ -56,6 +59,27 @@ def mend(root: Path, found: list[Damage]) -> list[str]:
     return said
 
 
+def restore(root: Path, found: list[Damage]) -> list[str]:
+    """Put DVC's copy in the place of each file that is damaged, or missing in a folder, where the copy is whole.
+    Returns the paths.
+    """
+    said = []
+    for damage in found:
+        copy = objects.find(root, damage.md5)
+        if copy is not None and not damage.md5.endswith(".dir") and objects.holds(copy, damage.md5):
+            _place(copy, root / damage.path)
+            said.append(damage.path)
+    return said
+
+
+def _place(copy: Path, target: Path) -> None:
+    """Whole or not at all."""
+    target.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=target.parent, prefix=".lockstep-", suffix=".tmp") as beside:
+        shutil.copyfile(copy, Path(beside, target.name))
+        Path(beside, target.name).replace(target)
+
+
 def in_cache(root: Path, wanted: list[objects.Object]) -> tuple[list[str], list[objects.Object]]:
     """Sentences about damaged objects in the local cache, and the objects that are not there."""
     damaged, absent = [], []
@@ -80,8 +104,7 @@ def _look(root: Path, stage: Declared, path: str, md5: str) -> Iterator[Damage]:
     files = objects.listing(root, md5) if md5.endswith(".dir") else {"": md5}
     if not (root / place).exists():
         copy = None if files is None or md5.endswith(".dir") else _damaged_copy(root, md5)
-        sentence = f"{place}, which {FILE} names, is missing: `make repro` brings it back"
-        yield Damage(path=place, md5=md5, sentence=sentence, copy=copy)
+        yield Damage(path=place, md5=md5, sentence=_missing(place), copy=copy)
     elif files is None:
         yield from _look_at_folder(root, place, md5)
     else:
@@ -110,8 +133,14 @@ def _damaged_copy(root: Path, md5: str) -> Path | None:
     return path if path is not None and not objects.holds(path, md5) else None
 
 
+def _missing(name: str) -> str:
+    return f"{name}, which {FILE} names, is missing: `make repro` brings it back"
+
+
 def _sentence(root: Path, name: str, *, copy: Path | None) -> str:
     path = root / name
+    if not path.exists():
+        return _missing(name)
     size = f" ({path.stat().st_size:,} bytes)" if path.is_file() else ""
     cause = f"DVC's copy of it, {shown(root, copy)}, is damaged" if copy else "it was cut off or edited"
     return f"{name}{size} is not the file that {FILE} records: {cause}. `make repro` mends it"

@@ -48,6 +48,12 @@ class Declared:
         return path if "://" in path else posixpath.normpath(posixpath.join(self.wdir, path))
 
 
+def check_root(root: Path) -> None:
+    """Raise `InputError` in a folder that is not a project's root: it has neither dvc.yaml nor params.yaml."""
+    if not any((root / name).exists() for name in (FILE, SPEC)):
+        raise InputError(f"{SPEC}: no such file. Run this where {SPEC} is: at the root of the repository.")
+
+
 def read(root: Path) -> dict[str, Declared]:
     """The stages of the work tree's dvc.yaml. Raises `InputError` when there is none or it cannot be read."""
     try:

@@ -34,18 +34,31 @@ class Entry:
 Entries = Mapping[str, Entry]
 
 
-def parse(text: str | bytes, where: str = FILE) -> Entries:
+HERE = "Restore it from git, or remove it and run again"
+"""What to do about a file of the work tree that cannot be read."""
+
+
+def parse(text: str | bytes, where: str = FILE, remedy: str = HERE) -> Entries:
     """Entries by stage, in the file's order; empty for an empty file.
 
-    Raises `InputError` for what is not YAML or does not have the shape that DVC gives it; `where` names the file.
+    Raises `InputError` for what is not YAML or does not have the shape that DVC gives it; `where` names the file, and
+    `remedy` says what to do about it.
     """
     try:
         content = yaml12.load(text) or {}
         stages = content.get("stages") or {}
         return {name: _entry(name, stage) for name, stage in stages.items()}
     except (yaml.YAMLError, AttributeError, LookupError, TypeError, ValueError, RecursionError) as error:
-        why = " ".join(str(error).split())
-        raise InputError(f"{where} cannot be read: {why}. Restore it from git, or remove it and run again") from None
+        raise InputError(f"{where} cannot be read: {reason(error)}. {remedy}") from None
+
+
+def reason(error: Exception) -> str:
+    """Why a text cannot be read, on one line, and where in it; never a snippet of it."""
+    mark = getattr(error, "problem_mark", None) or getattr(error, "context_mark", None)
+    if mark is None:
+        return " ".join(str(error).split())
+    said = getattr(error, "problem", None) or getattr(error, "context", None) or "it is not YAML"
+    return f"{' '.join(str(said).split())} (line {mark.line + 1}, column {mark.column + 1})"
 
 
 def _entry(name: str, stage: Mapping[str, Any]) -> Entry:

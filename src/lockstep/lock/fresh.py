@@ -16,6 +16,7 @@ from typing import Any
 
 import yaml
 
+from lockstep.errors import InputError
 from lockstep.lock import declared, hashing, objects, yaml12
 from lockstep.lock.declared import Declared
 from lockstep.lock.entries import FILE, Entries, Entry, parse
@@ -56,11 +57,23 @@ def look(root: Path) -> Look:
 
 
 def read_lock(root: Path) -> Entries:
-    """dvc.lock of the work tree by stage; empty without one."""
+    """dvc.lock of the work tree by stage; empty without one. Raises `InputError` when it cannot be read."""
     try:
-        return parse((root / FILE).read_bytes())
+        text = (root / FILE).read_bytes()
     except FileNotFoundError:
         return {}
+    if has_markers(text):
+        raise InputError(f"{FILE} holds the marks of a merge that stopped in it: `make repro` merges it stage by stage")
+    return parse(text)
+
+
+def has_markers(text: bytes) -> bool:
+    """Has git left two versions in it, for people to choose from?
+
+    >>> has_markers(b"a\\n<<<<<<< HEAD\\nb\\n"), has_markers(b"a <<<<<<< HEAD")
+    (True, False)
+    """
+    return b"\n<<<<<<< " in b"\n" + text
 
 
 class _Looking:
@@ -148,7 +161,7 @@ class _Looking:
                 return
             md5 = _within(files, place.removeprefix(f"{owner}/"))
         if md5 != recorded:
-            yield f"{path}, which it reads, is not the one that {FILE} or its .dvc file now names: they never met"
+            yield f"{path}, which it reads, is not the one that it ran on: another was made since"
 
     def _compare_around(self, stage: Declared, path: str, recorded: str, inside: list[str]) -> Iterator[str]:
         """A folder of the tree in which stages write too: it can be hashed where all of it is here."""

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from lockstep.errors import InputError
-from lockstep.lock import entries, seal, yaml12
+from lockstep.lock import entries, fresh, seal, yaml12
 from lockstep.revision import git_bytes
 
 DRIVER = "lockstep"
@@ -92,19 +92,73 @@ def settle(root: Path) -> list[str]:
     """Merge what a git without the driver has left in conflict; returns sentences about what was done."""
     said = []
     for name, merge in KINDS.items():
-        if not git_bytes(root, "ls-files", "--unmerged", "--", name).stdout or not _has_markers(root / name):
-            continue
-        base, ours, theirs = (git_bytes(root, "cat-file", "blob", f":{stage}:./{name}").stdout for stage in (1, 2, 3))
-        merged = merge(base, ours, theirs)
-        (root / name).write_text(merged.text, encoding="utf-8")
-        said.append(f"merged {name}, stage by stage")
+        if _has_markers(root / name):
+            merged = merge(*_versions(root, name))
+            (root / name).write_text(merged.text, encoding="utf-8")
+            said.append(f"merged {name}, stage by stage")
     return said
+
+
+def _versions(root: Path, name: str) -> tuple[bytes, bytes, bytes]:
+    """The ancestor and both sides of a file in conflict: git's, or, if someone has added the file with its marks, what
+    they divide, without an ancestor.
+    """
+    if not git_bytes(root, "ls-files", "--unmerged", "--", name).stdout:
+        return b"", *sides((root / name).read_bytes())
+    base, ours, theirs = (git_bytes(root, "cat-file", "blob", f":{stage}:./{name}").stdout for stage in (1, 2, 3))
+    return base, ours, theirs
+
+
+def sides(text: bytes) -> tuple[bytes, bytes]:
+    """The two versions that git's marks divide.
+
+    >>> sides(b"a\\n<<<<<<< x\\nb\\n=======\\nc\\n>>>>>>> y\\nd\\n")
+    (b'a\\nb\\nd\\n', b'a\\nc\\nd\\n')
+    """
+    found: tuple[list[bytes], list[bytes]] = ([], [])
+    belongs: tuple[int, ...] = (0, 1)
+    for line in text.splitlines(keepends=True):
+        mark = next((mark for mark in _MARKS if line.startswith(mark)), None)
+        if mark is None:
+            for side in belongs:
+                found[side].append(line)
+        else:
+            belongs = _MARKS[mark]
+    return b"".join(found[0]), b"".join(found[1])
+
+
+_MARKS: Mapping[bytes, tuple[int, ...]] = {b"<<<<<<< ": (0,), b"||||||| ": (), b"=======\n": (1,), b">>>>>>> ": (0, 1)}
+"""How git divides versions, and to which of the two sides the lines after each mark belong."""
+
+UNDER_WAY: Mapping[str, tuple[str, str]] = {
+    "rebase-merge": ("rebase", "`git rebase --continue`"),
+    "rebase-apply": ("rebase", "`git rebase --continue`"),
+    "MERGE_HEAD": ("merge", "commit"),
+    "CHERRY_PICK_HEAD": ("cherry-pick", "`git cherry-pick --continue`"),
+    "REVERT_HEAD": ("revert", "`git revert --continue`"),
+}
+"""What git leaves in its folder while it waits for a person: what that is, and how it goes on."""
+
+
+def onward(root: Path) -> str | None:
+    """How to go on with a merge, now that lock, seal and results are made; None when git waits for nothing."""
+    asked = git_bytes(root, "rev-parse", "--absolute-git-dir")
+    folder = Path(asked.stdout.decode().rstrip("\n"))
+    found = next((UNDER_WAY[name] for name in UNDER_WAY if asked.returncode == 0 and (folder / name).exists()), None)
+    if found is None:
+        return None
+    what, then = found
+    unmerged = git_bytes(root, "diff", "--name-only", "--relative", "--diff-filter=U", "-z").stdout.decode().split("\0")
+    open_ = [name for name in unmerged if name and _has_markers(root / name)]
+    if open_:
+        return f"{', '.join(open_)}: this {what} still needs you there. Then `git add -A` and {then}"
+    return f"nothing of this {what} is open any more: `git add -A` and {then}"
 
 
 def _has_markers(path: Path) -> bool:
     try:
-        return b"\n<<<<<<< " in b"\n" + path.read_bytes()
-    except FileNotFoundError:
+        return fresh.has_markers(path.read_bytes())
+    except (FileNotFoundError, IsADirectoryError):
         return False
 
 

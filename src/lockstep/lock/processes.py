@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import ctypes
 import os
 import signal
 import subprocess
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+
+_LIBC = ctypes.CDLL(None) if sys.platform == "linux" else None
+_PR_SET_PDEATHSIG = 1
 
 PATIENCE = 10.0
 """Seconds that a stopped program gets to remove what is half-written."""
@@ -24,12 +28,19 @@ def run(command: Sequence[str], folder: Path, environment: Mapping[str, str], *,
         stdin=subprocess.DEVNULL if apart else None,
         stdout=sys.stderr.fileno() if apart else None,
         start_new_session=apart,
+        preexec_fn=_die_with_parent if apart else None,  # noqa: PLW1509  (it takes no lock)
     )
     try:
         return process.wait()
     except BaseException:
         _end(process, apart=apart)
         raise
+
+
+def _die_with_parent() -> None:
+    """Linux sends SIGTERM when the parent ends, however it ends; the stages below look for their DVC themselves."""
+    if _LIBC is not None:
+        _LIBC.prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
 
 
 def _end(process: subprocess.Popen[bytes], *, apart: bool) -> None:

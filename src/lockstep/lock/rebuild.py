@@ -6,26 +6,19 @@ It happens in a worktree of its own, which is removed whatever happens; nothing 
 from __future__ import annotations
 
 import os
-import shutil
-import signal
 import sys
-import tempfile
-import threading
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from types import FrameType
 
 from lockstep.errors import InputError, OutsideError
-from lockstep.lock import declared, materials, objects, processes
+from lockstep.lock import declared, materials, objects, processes, scratch
 from lockstep.lock.entries import Entries
-from lockstep.revision import Revision, git, git_bytes
+from lockstep.revision import Revision, git
 from lockstep.running import versions
 
 SOURCE = "ingest"
 """The stage that fetches from outside: its result is taken from the lock unless the source itself is to be asked."""
-
-STOPPED = 128 + signal.SIGTERM
 
 
 @contextmanager
@@ -49,12 +42,12 @@ def rebuilt(
     entries = revision.entries()
     if not entries:
         raise InputError(f"{revision.short} has no dvc.lock: there is nothing to rebuild")
-    with _worktree(root, revision) as (tree, scratch):
+    with _worktree(root, revision) as (tree, folder):
         known = declared.parse(revision.read(declared.FILE) or b"", tree)
         chosen = order(known, chosen_from(known, stages, from_source))
         materials.place(root, tree, _inputs(tree, entries, known, chosen))
-        _configure(tree, materials.cache(root) if shared else scratch / "cache")
-        _run(tree, scratch, chosen, revision)
+        _configure(tree, materials.cache(root) if shared else folder / "cache")
+        _run(tree, folder, chosen, revision)
         yield tree
 
 
@@ -129,59 +122,13 @@ def _inputs(
 @contextmanager
 def _worktree(root: Path, revision: Revision) -> Iterator[tuple[Path, Path]]:
     """The revision's tree in a folder of its own, and a folder for what else is needed; both go in the end."""
-    scratch = Path(tempfile.mkdtemp(prefix="lockstep-"))
-    top = scratch / revision.short
-    try:
-        with _terminable():
-            # A hook that DVC or a person installed is for their own checkouts.
-            git(
-                root,
-                "-c",
-                f"core.hooksPath={os.devnull}",
-                "worktree",
-                "add",
-                "--quiet",
-                "--detach",
-                str(top),
-                revision.sha,
-            )
-            yield top / git(root, "rev-parse", "--show-prefix"), scratch
-    finally:
-        with _undisturbed():
-            git_bytes(root, "worktree", "remove", "--force", "--force", str(top))
-            shutil.rmtree(scratch, ignore_errors=True)
-            git_bytes(root, "worktree", "prune")
-
-
-@contextmanager
-def _terminable() -> Iterator[None]:
-    """SIGTERM unwinds like Ctrl-C, so that the worktree is removed."""
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-
-    def stop(signum: int, frame: FrameType | None) -> None:
-        sys.exit(STOPPED)
-
-    before = signal.signal(signal.SIGTERM, stop)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGTERM, before)
-
-
-@contextmanager
-def _undisturbed() -> Iterator[None]:
-    """A second Ctrl-C does not stop the tidying up."""
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-    before = {number: signal.signal(number, signal.SIG_IGN) for number in (signal.SIGINT, signal.SIGTERM)}
-    try:
-        yield
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
+    scratch.sweep(root)
+    with scratch.terminable(), scratch.folder(root) as folder:
+        top = folder / revision.short
+        # A hook that DVC or a person installed is for their own checkouts.
+        hooks = f"core.hooksPath={os.devnull}"
+        git(root, "-c", hooks, "worktree", "add", "--quiet", "--detach", str(top), revision.sha)
+        yield top / git(root, "rev-parse", "--show-prefix"), folder
 
 
 def _configure(tree: Path, cache: Path) -> None:
@@ -191,17 +138,17 @@ def _configure(tree: Path, cache: Path) -> None:
     (tree / ".dvc" / "config.local").write_text(text, encoding="utf-8")
 
 
-def _run(tree: Path, scratch: Path, stages: Sequence[str], revision: Revision) -> None:
-    python = _interpreter(tree, scratch, revision)
+def _run(tree: Path, beside: Path, stages: Sequence[str], revision: Revision) -> None:
+    python = _interpreter(tree, beside, revision)
     # -P: what lies in the tree's root must not be taken for one of DVC's own imports.
     command = [str(python), "-P", "-m", "dvc", "repro", "--force", "--single-item", "--no-run-cache", *stages]
-    if stages and (code := processes.run(command, tree, _environment(tree, scratch, python), apart=True)):
+    if stages and (code := processes.run(command, tree, _environment(tree, beside, python), apart=True)):
         raise InputError(
             f"{revision.short} could not be rebuilt: `dvc repro` ended with exit code {code}, and says above why"
         )
 
 
-def _interpreter(tree: Path, scratch: Path, revision: Revision) -> Path:
+def _interpreter(tree: Path, beside: Path, revision: Revision) -> Path:
     """This Python where it is what the revision's versions.toml asks for; else one that its own Makefile sets up."""
     recorded = versions.read(tree)
     own = (tree / "src" / "lockstep").is_dir()
@@ -210,13 +157,13 @@ def _interpreter(tree: Path, scratch: Path, revision: Revision) -> Path:
         return Path(sys.executable)
     if not (tree / "Makefile").is_file():
         raise InputError(f"{revision.short} ran with other versions ({'; '.join(wrong)}), and has no Makefile")
-    environment = _environment(tree, scratch, Path(sys.executable))
+    environment = _environment(tree, beside, Path(sys.executable))
     if processes.run(["make", ".venv/.pipeline"], tree, environment, apart=True):
         raise OutsideError(f"the environment of {revision.short} could not be set up: `make .venv/.pipeline` says why")
     return tree / ".venv" / "bin" / "python"
 
 
-def _environment(tree: Path, scratch: Path, python: Path) -> dict[str, str]:
+def _environment(tree: Path, beside: Path, python: Path) -> dict[str, str]:
     """This environment without what would lead git, DVC or Python out of the tree."""
     left_out = (
         "DVC_ROOT",
@@ -233,7 +180,8 @@ def _environment(tree: Path, scratch: Path, python: Path) -> dict[str, str]:
         kept.pop(name, None)
     return kept | {
         "DVC_NO_ANALYTICS": "1",
-        "DVC_SITE_CACHE_DIR": str(scratch / "site"),
+        "DVC_SITE_CACHE_DIR": str(beside / "site"),
+        scratch.MARK: str(beside),
         "PATH": f"{python.parent}{os.pathsep}{os.environ.get('PATH', os.defpath)}",
         "PYTHONPATH": str(tree / "src"),
     }

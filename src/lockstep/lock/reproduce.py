@@ -10,8 +10,21 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from lockstep.errors import InputError
-from lockstep.lock import data, declared, evidence, fresh, merging, objects, processes, rebuild, seal
+from lockstep.lock import (
+    data,
+    declared,
+    evidence,
+    fresh,
+    last_words,
+    merging,
+    objects,
+    processes,
+    pulling,
+    rebuild,
+    seal,
+)
 from lockstep.lock.entries import FILE
+from lockstep.lock.shortly import shortened
 from lockstep.running.console import say
 
 ATTEMPTS = 4
@@ -20,31 +33,36 @@ ATTEMPTS = 4
 
 @dataclass(frozen=True, kw_only=True)
 class Reproduced:
-    """The stages that ran (those that were restored did not), and those whose line in the seal is new."""
+    """The stages that ran (those that were restored did not), and those whose line in the seal is new. `onward`: how
+    to go on with the merge that is under way, if one is.
+    """
 
     ran: tuple[str, ...]
     sealed: tuple[str, ...]
+    onward: str | None = None
 
 
-def reproduce(root: Path, *, pull: bool = False) -> Reproduced:
+def reproduce(root: Path, *, pull: bool = True) -> Reproduced:
     """Run what changed and what depends on it, look at every output, and seal the lock.
 
-    `pull`: bring the objects that the lock names and that are not here from a remote, by hash; one that may not be
-    read is passed over, and said.
+    `pull`: where a remote is configured, first bring from it, by hash, what the lock names and is not here. What it
+    lacks, and all of it when it cannot be used, is said and made here.
 
-    Raises `InputError` when a stage fails or does not settle, `OutsideError` when a remote fails.
+    Raises `InputError` when a stage fails or does not settle.
     """
     merging.install(root)
     for sentence in (*merging.settle(root), *_forget(root)):
         say(sentence)
     if pull:
-        _pull(root)
+        pulling.pull(root)
     with tempfile.TemporaryDirectory(prefix="lockstep-") as folder:
         dvc = _Dvc(root, Path(folder, "notes"))
+        _restore(root)
         dvc.check_out(_resting(root))
         _run(root, dvc)
         _settle(root, dvc)
-    return Reproduced(ran=tuple(dict.fromkeys(dvc.ran)), sealed=tuple(_seal(root)))
+    sealed = tuple(_seal(root))
+    return Reproduced(ran=tuple(dict.fromkeys(dvc.ran)), sealed=sealed, onward=merging.onward(root))
 
 
 class _Dvc:
@@ -61,13 +79,13 @@ class _Dvc:
     def repro(self, *arguments: str) -> None:
         """Run what is stale. Raises `InputError` when a stage fails."""
         self._notes.write_text("", encoding="utf-8")
-        code = self._call("lockstep.lock.watch", str(self._notes), "repro", *arguments)
+        with last_words.listening() as heard:
+            code = self._call("lockstep.lock.watch", str(self._notes), "repro", *arguments)
         names = self._notes.read_text(encoding="utf-8").splitlines()
         self.ran += names
         if code:
-            raise InputError(
-                f"`dvc repro` ended with exit code {code}, and says above why. What ran before that is kept"
-            )
+            why = last_words.cause(heard.text)
+            raise InputError(f"`dvc repro` ended with exit code {code}. What ran before that is kept. {why}".rstrip())
         entries = fresh.read_lock(self._root)
         for name in set(names) & set(entries):
             evidence.remember(self._root, entries[name])
@@ -87,7 +105,8 @@ def _run(root: Path, dvc: _Dvc) -> None:
     try:
         dvc.repro()
     except InputError:
-        if not _mend(root):
+        # What is missing now is so because the stage failed: its own reason is to be read, not that.
+        if not _removed(root, data.damages(root, fresh.read_lock(root))):
             raise
         dvc.repro()
 
@@ -113,14 +132,18 @@ def _settle(root: Path, dvc: _Dvc) -> None:
 def _mend(root: Path) -> bool:
     """Remove damaged copies; was there one? Raises `InputError` for outputs that are wrong for another reason."""
     found = data.damages(root, fresh.read_lock(root))
-    if not found:
-        return False
+    removed = _removed(root, found)
+    if found and not removed:
+        raise InputError("\n".join(damage.sentence for damage in found))
+    return removed
+
+
+def _removed(root: Path, found: list[data.Damage]) -> bool:
+    """Remove damaged copies and say so; was there one?"""
     said = data.mend(root, found)
     for sentence in said:
         say(sentence)
-    if not said:
-        raise InputError("\n".join(damage.sentence for damage in found))
-    return True
+    return bool(said)
 
 
 def _open(root: Path) -> list[str]:
@@ -173,20 +196,16 @@ def _resting(root: Path) -> list[str]:
     ]
 
 
-def _pull(root: Path) -> None:
-    from lockstep.remotes import transfer
+def _restore(root: Path) -> None:
+    """The locked bytes back in the place of what was damaged or deleted, where DVC's copy is whole: else a stage that
+    adds to what is there would ask its source, which may say something else today.
 
-    entries = fresh.read_lock(root)
-    for _ in range(2):  # listings first; only then are their files known
-        lacking = [each.md5 for each in objects.needed(root, entries) if objects.find(root, each.md5) is None]
-        if not lacking:
-            return
-        try:
-            transfer.fetch(root, lacking)
-        except transfer.Denied as denied:
-            # Whoever has no key, as a workflow without rights to the bucket, makes what is missing: the same bytes.
-            say(f"{denied}. What it may hold is made here instead")
-            return
+    Results of a stage that is stale are left alone: an interrupted run may go on with them.
+    """
+    found = data.damages(root, fresh.read_lock(root))
+    stale = set(fresh.look(root).stages) if found else set()
+    if done := data.restore(root, [damage for damage in found if damage.stage not in stale]):
+        say(f"brought back what {FILE} names: {shortened(done)}")
 
 
 def _list(names: Iterable[str]) -> str:

@@ -6,12 +6,17 @@ import platform
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from lockstep.errors import InputError
-from lockstep.lock import data, fresh, objects, rebuild, seal
+from lockstep.lock import data, declared, fresh, objects, rebuild, seal
 from lockstep.lock.entries import FILE, Entries, Entry, parse
+from lockstep.lock.shortly import shortened
 from lockstep.revision import Revision, git, resolve
 from lockstep.running import versions
+
+if TYPE_CHECKING:
+    from lockstep.remotes.transfer import Looked
 
 PR = "pr"
 """The remote of pull requests: what they made waits there until it is merged."""
@@ -56,6 +61,7 @@ def verify(
     HEAD, with `from_source` from the source on.
     Raises `InputError` when a file cannot be read, `OutsideError` when a remote cannot be reached.
     """
+    declared.check_root(root)
     verification = _Verification(root)
     verification.look_at_lock()
     if verification.entries:
@@ -101,34 +107,53 @@ class _Verification:
         if chosen is None:
             self._notes.append("no remote is configured: nothing but this machine is known to hold data and model")
             return
-        wanted = self._listed(name)
-        where = {each.md5: each for each in wanted}
-        lacking = transfer.missing(self._root, list(where), chosen)
+        looked, paths = self._look_into(chosen)
+        damaged = [md5 for md5 in looked.damaged if self._is_damaged(md5)]
+        lacking = list(looked.missing)
         if lacking and name is None and PR in transfer.names(self._root) and chosen != PR:
-            waiting = set(lacking) - set(transfer.missing(self._root, lacking, PR))
+            elsewhere_ = transfer.look(self._root, dict.fromkeys(lacking), PR)
+            waiting = set(lacking) - {*elsewhere_.missing, *elsewhere_.damaged}
             lacking = [md5 for md5 in lacking if md5 not in waiting]
             if waiting:
                 self._notes.append(f"{len(waiting)} objects are in remote `{PR}` only, until they are merged")
-        paths = [where[md5].path for md5 in lacking]
-        self._add(
-            f"remote `{chosen}`", [f"{_some(paths)}: not in remote `{chosen}`: `lockstep push` sends it"] * bool(paths)
-        )
+        gone = shortened([paths[md5] for md5 in lacking])
+        sentences = [f"{gone}: not in remote `{chosen}`: `lockstep push` sends it"] * bool(lacking)
+        sentences += [f"{paths[md5]}: {transfer.damaged_sentence(self._root, md5, chosen)}" for md5 in damaged]
+        self._add(f"remote `{chosen}`", sentences)
 
-    def _listed(self, name: str | None) -> list[objects.Object]:
-        """What the lock needs; listings that are not here are fetched, or the files of a folder would not be known."""
+    def _look_into(self, remote: str) -> tuple[Looked, dict[str, str]]:
+        """What the remote lacks or holds damaged of what the lock needs, and the path of each object by its md5.
+
+        Listings that are not here are brought, or the files of their folders would not be known.
+        """
         from lockstep.remotes import transfer
 
         wanted = objects.needed(self._root, self.entries)
-        if unlisted := objects.unlisted(self._root, wanted):
-            transfer.fetch(self._root, [each.md5 for each in unlisted], name)
+        sizes = {each.md5: each.size if each.size is not None else self._size_here(each.md5) for each in wanted}
+        unlisted = [each.md5 for each in objects.unlisted(self._root, wanted)]
+        looked = transfer.look(self._root, sizes, remote, unlisted=unlisted)
+        if unlisted:
             wanted = objects.needed(self._root, self.entries)
-        return wanted
+        return looked, {each.md5: each.path for each in wanted}
+
+    def _size_here(self, md5: str) -> int | None:
+        """Of an object whose size dvc.lock does not record, such as a file in a folder: that of DVC's copy."""
+        copy = objects.find(self._root, md5)
+        return copy.stat().st_size if copy else None
+
+    def _is_damaged(self, md5: str) -> bool:
+        """Not so when it is DVC's copy here that has the wrong size."""
+        recorded = {each.md5 for each in objects.needed(self._root, self.entries) if each.size is not None}
+        copy = objects.find(self._root, md5)
+        return md5 in recorded or copy is None or objects.holds(copy, md5)
 
     def look_at_bytes(self) -> None:
         damaged, absent = data.in_cache(self._root, objects.needed(self._root, self.entries))
         self._add("data", [*data.differences(self._root, self.entries), *damaged])
         if absent:
-            self._notes.append(f"DVC's cache lacks {_some([each.path for each in absent])}: `lockstep repro --pull`")
+            self._notes.append(
+                f"DVC's cache lacks {shortened([each.path for each in absent])}: `make repro` brings or makes it"
+            )
 
     def rebuild(self, from_source: bool, progress: Callable[[str], None]) -> None:
         head = _committed(self._root)
@@ -138,7 +163,7 @@ class _Verification:
         for name, entry in self.entries.items():
             if name not in left_out:
                 wrong = list(compare(entry, made[name], from_source=from_source))
-                same = f"byte for byte the same: {_some(list(entry.outs))}"
+                same = f"byte for byte the same: {shortened(list(entry.outs))}"
                 progress(f"{name}: {'NOT the same' if wrong else same}")
                 self._findings += [Finding(check="rebuild", sentence=sentence) for sentence in wrong]
         self._checks.append("rebuild")
@@ -170,7 +195,9 @@ def _committed(root: Path) -> Revision:
     """HEAD, if the tree is what it says. Raises `InputError` when tracked files have changes."""
     changed = [line[3:] for line in git(root, "status", "--porcelain", "--untracked-files=no").splitlines()]
     if changed:
-        raise InputError(f"a rebuild verifies a commit, and {_some(changed)} changed since the last one: commit first")
+        raise InputError(
+            f"a rebuild verifies a commit, and {shortened(changed)} changed since the last one: commit first"
+        )
     return resolve(root, "HEAD")
 
 
@@ -182,16 +209,6 @@ def compare(recorded: Entry, made: Entry, *, from_source: bool = False) -> Itera
             yield f"{recorded.name}: {path} came out otherwise than {FILE} says{maybe}"
     changed = [path for path, md5 in recorded.deps.items() if made.deps.get(path) != md5]
     if changed:
-        yield f"{recorded.name}: it read another {_some(changed)} than {FILE} says"
+        yield f"{recorded.name}: it read another {shortened(changed)} than {FILE} says"
     if made.params != recorded.params:
         yield f"{recorded.name}: it ran with other parameters or versions than {FILE} says"
-
-
-def _some(names: list[str], most: int = 3) -> str:
-    """The first names, and how many more there are.
-
-    >>> _some(["a", "b", "c", "d", "e"])
-    'a, b, c and 2 more'
-    """
-    more = f" and {len(names) - most} more" if len(names) > most else ""
-    return ", ".join(names[:most]) + more

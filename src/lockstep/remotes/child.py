@@ -11,20 +11,23 @@ import errno
 import json
 import os
 import queue
+import shlex
 import signal
 import subprocess
 import sys
 import tempfile
 import threading
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any
+from urllib.parse import urlsplit
 
 from lockstep.errors import InputError, OutsideError
-from lockstep.remotes.config import Remote, without_secrets
+from lockstep.remotes.config import Remote, missing_part, without_secrets
+from lockstep.running.console import say
 
 JOBS = 8
 
@@ -32,21 +35,41 @@ JOBS = 8
 @dataclass(frozen=True, kw_only=True)
 class Patience:
     """How long nothing may move, how many tries in a row may bring nothing, and the pause after the first of them,
-    in seconds; it doubles.
+    in seconds; it doubles. `once`: whoever says nothing at all for so long is not asked again.
     """
 
     stall: float = 60.0
     tries: int = 4
     pause: float = 1.0
+    once: bool = False
 
 
 MOVING = Patience()
-LOOKING = Patience(stall=30.0, tries=3)
+LOOKING = Patience(stall=15.0, tries=3, pause=0.5, once=True)
 """For small questions, such as whether an object is there."""
 
+SILENT = 2.0
+"""Seconds without a sign of life after which people are told for whom we wait."""
 
-class Denied(OutsideError):
+
+class Unusable(OutsideError):
+    """The remote cannot be used now. `short` says why without naming it; `remedy` is a command, or what to do."""
+
+    def __init__(self, said: str, short: str = "", remedy: str = "") -> None:
+        super().__init__(said)
+        self.short, self.remedy = short or said, remedy
+
+
+class Denied(Unusable):
     """The remote answers, and does not let this machine do that."""
+
+
+class Misconfigured(InputError):
+    """The remote cannot be opened as it is configured; `short` and `remedy` as above."""
+
+    def __init__(self, said: str, short: str, remedy: str) -> None:
+        super().__init__(said)
+        self.short, self.remedy = short, remedy
 
 
 Items = Mapping[str, Mapping[str, Any]]
@@ -55,10 +78,11 @@ Found = dict[str, Any]
 
 @dataclass(frozen=True, kw_only=True)
 class Stopped:
-    """Why a try ended early. `again`: the next one may go better."""
+    """Why a try ended early. `again`: the next one may go better; `stalled`: nothing was heard."""
 
     why: str
     kind: str = "failed"
+    stalled: bool = False
 
     @property
     def again(self) -> bool:
@@ -73,13 +97,14 @@ def run(root: Path, remote: Remote, action: str, items: Items, patience: Patienc
     """
     found: Found = {}
     fruitless = 0
+    waiting = _Notice(f"waiting for remote {remote} …")
     while rest := [{"md5": md5, **items[md5]} for md5 in items if md5 not in found]:
         before = len(found)
-        stopped = _try(root, remote, action, rest, patience.stall, found)
+        stopped = _try(root, remote, action, rest, patience.stall, found, waiting)
         if stopped is None:
             break
         fruitless = 1 if len(found) > before else fruitless + 1
-        if not stopped.again or fruitless >= patience.tries:
+        if not stopped.again or fruitless >= patience.tries or (stopped.stalled and patience.once):
             raise _error(remote, action, stopped, done=len(found), of=len(items), tries=fruitless)
         time.sleep(patience.pause * 2 ** (fruitless - 1))
     return found
@@ -94,39 +119,87 @@ def _error(remote: Remote, action: str, stopped: Stopped, *, done: int, of: int,
             f"DVC's cache on this machine cannot be used: {why}. Mend its rights, or choose another folder"
         )
     if stopped.kind == "configured":
-        return InputError(f"remote {remote} cannot be opened: {why}. `lockstep remote` shows what is configured")
+        remedy = missing_part(why) or "`lockstep remote` shows what is configured"
+        return Misconfigured(
+            f"remote {remote} cannot be opened: {why}. {_sentence(remedy)}", f"cannot be opened: {why}", remedy
+        )
     if stopped.kind == "denied":
-        hint = (
-            "This user may not do that there: mend the folder's rights, then repeat"
-            if remote.path
-            else "The credentials of this machine are missing, expired, or may not do this: renew them, or see "
-            "docs/remote.md for the rights that are needed; then repeat"
-        )
-        return Denied(f"remote {remote} refuses: {why}. {hint}")
+        return _denied(remote, why)
     if stopped.kind == "absent":
-        return OutsideError(
-            f"remote {remote} is not there: {why}. Create it, or correct the URL: `lockstep remote URL`"
-        )
+        return _absent(remote, why)
     count = f", {tries} times in a row" if tries > 1 else ""
     through = f"{done} of {of} objects got through. " if of > 1 else ""
-    return OutsideError(f"remote {remote} failed{count}: {why}. {through}Nothing is half-written: it is safe to repeat")
+    return Unusable(
+        f"remote {remote} failed{count}: {why}. {through}Nothing is half-written: it is safe to repeat",
+        f"{without_secrets(remote.url)} does not answer as it should: {why}",
+        "try again when it is up; `lockstep remote URL` if that is not the right URL",
+    )
+
+
+def _denied(remote: Remote, why: str) -> Denied:
+    if remote.path:
+        hint, remedy = (
+            "This user may not do that there: mend the folder's rights",
+            f"ls -ld {shlex.quote(os.fspath(remote.path))}",
+        )
+    else:
+        hint = (
+            "The credentials of this machine are missing, expired, or may not do this: renew them, or see "
+            "docs/remote.md for the rights that are needed"
+        )
+        remedy = "renew this machine's credentials, or grant them what docs/remote.md lists"
+    return Denied(f"remote {remote} refuses: {why}. {hint}; then repeat", f"refused: {why}", remedy)
+
+
+def _absent(remote: Remote, why: str) -> Unusable:
+    if remote.path:
+        make = f"mkdir -p {shlex.quote(os.fspath(remote.base or remote.path))}"
+        remedy = f"mount it; if it is new: `{make}`"
+    else:
+        bucket = urlsplit(remote.url).netloc
+        make = f"create it (`{remote.aws(f'mb s3://{bucket}')}`)" if remote.url.startswith("s3://") else "create it"
+        remedy = f"{make}, or correct the URL: `lockstep remote URL`"
+    return Unusable(f"remote {remote} is not there: {why}. {_sentence(remedy)}", why, remedy)
+
+
+def _sentence(remedy: str) -> str:
+    return remedy[0].upper() + remedy[1:]
+
+
+class _Notice:
+    """Something that people are told once."""
+
+    def __init__(self, text: str) -> None:
+        self._text: str | None = text
+
+    def __call__(self) -> None:
+        if self._text:
+            say(self._text)
+        self._text = None
 
 
 def _try(
-    root: Path, remote: Remote, action: str, items: Sequence[Mapping[str, Any]], stall: float, found: Found
+    root: Path,
+    remote: Remote,
+    action: str,
+    items: Sequence[Mapping[str, Any]],
+    stall: float,
+    found: Found,
+    waiting: Callable[[], None],
 ) -> Stopped | None:
     """One process; adds to `found` what it says. None when it got through everything."""
     job = {
         "root": os.fspath(root.absolute()), "remote": remote.name, "path": remote.path and os.fspath(remote.path),
+        "base": remote.base and action != "put" and os.fspath(remote.base),
         "action": action, "items": list(items), "jobs": JOBS,
     }  # fmt: skip
     with tempfile.TemporaryFile() as stderr, _process(root, stderr) as process:
         lines = _lines(process, job)
         while True:
             try:
-                line = lines.get(timeout=stall)
+                line = _next(lines, stall, waiting)
             except queue.Empty:
-                return Stopped(why=f"not a byte moved in {stall:g} seconds")
+                return Stopped(why=f"not a byte moved in {stall:g} seconds", stalled=True)
             if line is None:
                 return Stopped(why=_last_words(stderr))
             if "done" in line:
@@ -135,6 +208,16 @@ def _try(
                 return Stopped(kind=line["stopped"], why=line["why"])
             elif "end" in line:
                 return None
+
+
+def _next(lines: queue.Queue[Any], stall: float, waiting: Callable[[], None]) -> Any:
+    """What is said next. Raises `queue.Empty` when that takes longer than `stall`."""
+    if stall <= SILENT:
+        return lines.get(timeout=stall)
+    with suppress(queue.Empty):
+        return lines.get(timeout=SILENT)
+    waiting()
+    return lines.get(timeout=stall - SILENT)
 
 
 @contextmanager

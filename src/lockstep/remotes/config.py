@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import os
 import re
+import shlex
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -26,15 +27,34 @@ _SECTION = re.compile(r"""^\s*['"]?(?P<kind>\w+)(?:\s*"(?P<name>.*)")?['"]?\s*$"
 
 @dataclass(frozen=True, kw_only=True)
 class Remote:
-    """One remote. `path` is its folder when it is a plain one on this machine, else None."""
+    """One remote. `path` is its folder when it is a plain one on this machine, else None. `base` is the folder that
+    must be there for it to be there: its own, or that of the remote within which it lies, which it may not have yet.
+    """
 
     name: str
     url: str
     path: Path | None
+    base: Path | None = None
     options: Mapping[str, str] = field(default_factory=dict, repr=False)
 
     def __str__(self) -> str:
         return f"`{self.name}` ({without_secrets(self.url)})"
+
+    def address(self, md5: str) -> str:
+        """Where an object lies, in full."""
+        return f"{self.path or without_secrets(self.url).rstrip('/')}/{OBJECTS}/{md5[:2]}/{md5[2:]}"
+
+    def removal(self, md5: str) -> str:
+        """How its owner removes an object: a command, where we know one."""
+        if self.path:
+            return f"rm -f {shlex.quote(self.address(md5))}"
+        address = self.address(md5)
+        return self.aws(f"rm {address}") if self.url.startswith("s3://") else f"remove {address}"
+
+    def aws(self, words: str) -> str:
+        """A command of AWS's own tool for this remote, if it is in S3."""
+        endpoint = self.options.get("endpointurl")
+        return f"aws s3 {words}" + (f" --endpoint-url {without_secrets(endpoint)}" if endpoint else "")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -76,8 +96,9 @@ def read(root: Path) -> Configuration:
                 cache.update(_resolved(values, "dir", file.parent))
             elif kind == "core":
                 core.update(values)
+    found = {name: _remote(name, options, remotes) for name, options in remotes.items() if "url" in options}
     return Configuration(
-        remotes={name: _remote(name, options, remotes) for name, options in remotes.items() if "url" in options},
+        remotes={name: replace(each, base=_base(each, found)) for name, each in found.items()},
         default=core.get("remote", "").lower() or None,
         cache=Path(cache.get("dir") or (root / ".dvc" / "cache").absolute()),
         shared=cache.get("shared", "").lower() == "group",
@@ -99,6 +120,22 @@ def files(root: Path) -> Iterator[Path]:
     yield Path(user, "config")
     yield root.absolute() / FILE
     yield root.absolute() / LOCAL
+
+
+def missing_part(why: str) -> str:
+    """What to do when DVC opens a kind of remote only with a package that is not installed; else nothing.
+
+    >>> missing_part("gs is supported, but requires 'dvc-gs' to be installed")
+    'add a line `dvc-gs` to requirements/pipeline.in, then `make lock` and `make repro`, which installs it'
+    >>> missing_part("extra keys not allowed")
+    ''
+    """
+    lacking = re.search(r"requires '(dvc-\w+)' to be installed", why)
+    if lacking is None:
+        return ""
+    return (
+        f"add a line `{lacking[1]}` to requirements/pipeline.in, then `make lock` and `make repro`, which installs it"
+    )
 
 
 def without_secrets(text: str) -> str:
@@ -143,6 +180,13 @@ def _remote(name: str, options: Mapping[str, str], all_remotes: Mapping[str, Map
     parts = urlsplit(url)
     path = Path(url) if "://" not in url else Path(parts.path) if parts.scheme == "file" else None
     return Remote(name=name, url=url, path=path, options=options)
+
+
+def _base(remote: Remote, remotes: Mapping[str, Remote]) -> Path | None:
+    around = [
+        each.path for each in remotes.values() if remote.path and each.path in (remote.path, *remote.path.parents)
+    ]
+    return min(filter(None, around), key=lambda path: len(path.parts), default=None)
 
 
 def _without_reference(url: str, all_remotes: Mapping[str, Mapping[str, str]]) -> str:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from urllib.parse import SplitResult, urlsplit
 
@@ -39,21 +39,39 @@ def is_secret(option: str) -> bool:
 def configure(root: Path, url: str, options: Mapping[str, str]) -> list[Remote]:
     """Write remotes `main` (the default) and `pr`, with `options` for both; returns them.
 
-    Other options that they have stay, `main`'s are given to `pr` as well. Raises `InputError` for a URL or option that
-    holds a secret, that DVC does not know, or for a folder within the work tree.
+    Other options that they have stay if this kind of remote has them, `main`'s are given to `pr` as well. Raises
+    `InputError` for a URL or option that holds a secret, also one that stands there already, that DVC does not know, or
+    for a folder within the work tree.
     """
     if not (root / ".dvc").is_dir():
         raise InputError(f"there is no folder .dvc in {root}: `dvc init` makes it, in the root of the repository")
     place = _place(root, url)
     _refuse_secrets(options)
+    _refuse_kept_secrets(root)
     kept = config.read_file(root / FILE)
-    shared = {**_without(kept.get(MAIN, {})), **options}
+    before = {name: _known(_without(kept.get(name, {})), place) for name in (MAIN, PR)}
+    shared = {**before[MAIN], **options}
     values = {
         MAIN: {**shared, "url": place, "verify": "true"},
-        PR: {**shared, **_without(kept.get(PR, {})), **options, "url": f"{place}/{PR}", "verify": "true"},
+        PR: {**shared, **before[PR], **options, "url": f"{place}/{PR}", "verify": "true"},
     }
     _write(root, values)
     return [config.read(root).remotes[name] for name in (MAIN, PR)]
+
+
+def foreign(root: Path, url: str) -> list[str]:
+    """The options of `main` and `pr` in `.dvc/config` that a remote at `url` does not have: `configure` drops them."""
+    kept = config.read_file(root / FILE)
+    found = {name: _without(kept.get(name, {})) for name in (MAIN, PR)}
+    return sorted({option for options in found.values() for option in options.keys() - _known(options, url).keys()})
+
+
+def unset(found: Sequence[str]) -> str:
+    """The commands that take what `secrets` found out of `.dvc/config`."""
+    return " && ".join(
+        f"dvc remote modify {name} url URL" if option == "url" else f"dvc remote modify --unset {name} {option}"
+        for name, _, option in (each.rpartition(".") for each in found)
+    )
 
 
 def secrets(root: Path) -> list[str]:
@@ -62,8 +80,17 @@ def secrets(root: Path) -> list[str]:
         f"{name}.{option}"
         for name, options in config.read_file(root / FILE).items()
         for option, value in options.items()
-        if is_secret(option) or (option == "url" and _secret_in(urlsplit(value)))
+        if is_secret(option) or (option.endswith("url") and _secret_in(urlsplit(value)))
     ]
+
+
+def _known(options: Mapping[str, str], url: str) -> dict[str, str]:
+    """Those that DVC takes for a remote of this kind; all of them where it knows no such kind, and will say so."""
+    from dvc.config_schema import REMOTE_SCHEMAS
+
+    schema = REMOTE_SCHEMAS.get(urlsplit(url.strip()).scheme if "://" in url else "")
+    known = {str(each) for each in schema or options} | {"verify"}
+    return {name: value for name, value in options.items() if name in known}
 
 
 def _without(options: Mapping[str, str]) -> dict[str, str]:
@@ -72,8 +99,12 @@ def _without(options: Mapping[str, str]) -> dict[str, str]:
 
 def _place(root: Path, url: str) -> str:
     """The URL without a slash at its end, or a folder's path as it was given."""
-    text = url.strip().rstrip("/")
+    if not url.strip():
+        raise InputError("the URL is empty (is a variable not set?): write it like s3://bucket/folder")
+    text = re.sub(r"^\w+(?=://)", lambda scheme: scheme[0].lower(), url.strip()).rstrip("/")
     if "://" not in text:
+        if slip := re.match(r"([A-Za-z][A-Za-z0-9+.-]+):/*(.*)", url.strip()):
+            raise InputError(f"`{url}` is no URL: write {slip[1].lower()}://{slip[2] or 'bucket/folder'}")
         return _folder(root, url)
     parts = urlsplit(text)
     if what := _secret_in(parts):
@@ -96,11 +127,12 @@ def _secret_in(parts: SplitResult) -> str:
 
 
 def _folder(root: Path, url: str) -> str:
-    if not url.strip():
-        raise InputError("the URL is empty: write it like s3://bucket/folder, or give a folder's path")
     path = Path(os.path.abspath(Path(url).expanduser()))  # noqa: PTH100  (a link stays a link)
     if path.is_relative_to(root.absolute()):
-        raise InputError(f"{url} lies in the work tree, where git and DVC would see it: choose a folder outside")
+        raise InputError(
+            f"`{url}` is a folder's path, and lies in the work tree, where git and DVC would see it: choose a folder "
+            f"outside, or write s3://{url.strip().strip('/.') or 'bucket/folder'} for a bucket"
+        )
     given = Path(url.strip())
     return os.fspath(given) if given.is_absolute() or url.strip().startswith("~") else os.path.relpath(path)
 
@@ -112,6 +144,17 @@ def _refuse_secrets(options: Mapping[str, str]) -> None:
                 f"option {name} is, or holds, a secret, and .dvc/config is in git. "
                 f"`dvc remote modify --local {MAIN} {name} VALUE` keeps it in {LOCAL}, which git ignores"
             )
+
+
+def _refuse_kept_secrets(root: Path) -> None:
+    # The URLs are about to be replaced.
+    found = [each for each in secrets(root) if each.startswith((f"{MAIN}.", f"{PR}.")) and not each.endswith(".url")]
+    if found:
+        raise InputError(
+            f"{FILE}, which is in git, holds {', '.join(found)}: this would copy it on. Whoever can read the file has "
+            f"it, so make a new one; take it out with `{unset(found)}`, and keep the new one in {LOCAL}: "
+            f"`dvc remote modify --local {MAIN} NAME VALUE`. Nothing was changed"
+        )
 
 
 def _write(root: Path, remotes: Mapping[str, Mapping[str, str]]) -> None:
@@ -132,4 +175,7 @@ def _write(root: Path, remotes: Mapping[str, Mapping[str, str]]) -> None:
             (root / FILE).unlink(missing_ok=True)
         else:
             (root / FILE).write_bytes(before)
-        raise InputError(f"DVC does not take this: {' '.join(str(error).split())}. Nothing was changed") from None
+        why = " ".join(str(error).split()).rstrip(".")
+        remedy = config.missing_part(why)
+        hint = f" {remedy[0].upper()}{remedy[1:]}." if remedy else ""
+        raise InputError(f"DVC does not take this: {why}.{hint} Nothing was changed") from None

@@ -32,27 +32,38 @@ class Store(Protocol):
     def put(self, md5: str, source: Path, step: Step) -> None:
         """Add an object whole or not at all. Raises `FileExistsError` when someone else was faster."""
 
+    def try_writing(self, md5: str, source: Path, step: Step) -> bool:
+        """Can objects be added? Asked so that nothing stays, if the remote allows that: says whether something did."""
 
-def open_store(root: Path, name: str, path: Path | None) -> Store:
-    """The store behind remote `name`; `path` is its folder when it is a plain one."""
-    return Folder(path) if path is not None else FileSystem(root, name)
+
+def open_store(root: Path, name: str, path: Path | None, base: Path | None = None) -> Store:
+    """The store behind remote `name`; `path` is its folder when it is a plain one. Without its folder `base`, if one is
+    given, it counts as absent, not as empty.
+    """
+    return Folder(path, base) if path is not None else FileSystem(root, name)
 
 
 class Folder:
     """A folder on this machine. Nothing of DVC is imported."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, base: Path | None = None) -> None:
         self.place = path / OBJECTS
+        self._base = base
 
     def _path(self, md5: str) -> Path:
         return self.place / md5[:2] / md5[2:]
 
     def size(self, md5: str) -> int | None:
-        """Bytes, or None."""
+        """Bytes, or None. Raises `NotADirectoryError` when the folder itself is not there."""
         try:
             return self._path(md5).stat().st_size
         except FileNotFoundError:
+            self._insist()
             return None
+
+    def _insist(self) -> None:
+        if self._base and not self._base.exists():
+            raise NotADirectoryError(f"the folder {self._base} is not there")
 
     def get(self, md5: str, target: Path, step: Step) -> None:
         """Copy to `target`."""
@@ -72,6 +83,15 @@ class Folder:
         finally:
             Path(beside).unlink(missing_ok=True)
 
+    def try_writing(self, md5: str, source: Path, step: Step) -> bool:
+        """A file without a name that anyone reads, gone at once, in the innermost folder that is there."""
+        self._insist()
+        folder = next(each for each in (self.place, *self.place.parents) if each.is_dir())
+        with tempfile.NamedTemporaryFile(dir=folder, prefix=".lockstep-", suffix=".tmp") as file:
+            file.write(source.read_bytes())
+            file.flush()
+        return False
+
 
 class FileSystem:
     """Whatever DVC's own configuration opens: S3, GS, Azure, SSH, WebDAV, HTTP and others."""
@@ -89,6 +109,8 @@ class FileSystem:
         self.fs = kind(**config)
         self.place = self.fs.join(path, *OBJECTS.split("/"))
         self._is_s3 = kind.protocol == "s3"
+        if self._is_s3:
+            self.fs.fs.retries = 3  # the tries are ours
         self._knows_streams = hasattr(self.fs.fs, "max_concurrency")
 
     def _path(self, md5: str) -> str:
@@ -133,6 +155,38 @@ class FileSystem:
             if error.errno != errno.ENOSYS:
                 raise
             self.fs.put_file(*arguments, **options, chunksize=PART)
+
+    def try_writing(self, md5: str, source: Path, step: Step) -> bool:
+        """S3 lets an upload in parts begin and be given up, with the right to write and no other. Elsewhere an object
+        is added and removed again, where that is allowed.
+        """
+        there = self.size(md5) is not None  # raises when the bucket itself is not there
+        step()
+        if self._is_s3 and self._begins_upload(md5):
+            return False
+        if there and not self._removes(md5):
+            return True
+        self.put(md5, source, step)
+        return not self._removes(md5)
+
+    def _begins_upload(self, md5: str) -> bool:
+        """False where the server knows no such uploads."""
+        bucket, key, _ = self.fs.fs.split_path(self._path(md5))
+        try:
+            begun = self.fs.fs.call_s3("create_multipart_upload", Bucket=bucket, Key=key)
+        except OSError as error:
+            if error.errno != errno.ENOSYS:
+                raise
+            return False
+        self.fs.fs.call_s3("abort_multipart_upload", Bucket=bucket, Key=key, UploadId=begun["UploadId"])
+        return True
+
+    def _removes(self, md5: str) -> bool:
+        try:
+            self.fs.fs.rm_file(self._path(md5))
+        except (OSError, NotImplementedError):
+            return False
+        return True
 
     def _one_stream(self) -> dict[str, Any]:
         return {"max_concurrency": 1} if self._knows_streams else {}

@@ -11,19 +11,23 @@ import re
 import shutil
 import tempfile
 import time
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass, field
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from dataclasses import dataclass, field, replace
+from functools import cache
 from pathlib import Path
+from typing import Any
 
 from lockstep.errors import InputError, OutsideError
 from lockstep.remotes import child, config
 from lockstep.remotes.child import LOOKING, MOVING, Denied, Patience
 from lockstep.remotes.config import OBJECTS, Configuration, Remote
-from lockstep.remotes.worker import ABSENT, DAMAGED, OK, OTHER, PROBE, THERE, bare
+from lockstep.remotes.worker import ABSENT, DAMAGED, LEFT, OK, OTHER, PROBE, THERE, bare
 from lockstep.running.console import say
 
-__all__ = ["Brought", "Denied", "Sent", "bring", "default", "fetch", "missing", "names", "probe", "push"]
+__all__ = [
+    "Brought", "Denied", "Looked", "Sent", "bring", "default", "fetch", "look", "missing", "names", "probe", "push",
+]  # fmt: skip
 
 PR = "pr"
 """The remote that pull requests write to; what they made is found there before it is merged."""
@@ -55,6 +59,18 @@ class Sent:
     there: tuple[str, ...]
 
 
+@dataclass(frozen=True, kw_only=True)
+class Looked:
+    """What came of looking, by hash, in the order of the question; the files of unlisted folders come last."""
+
+    missing: tuple[str, ...] = ()
+    damaged: tuple[str, ...] = ()
+    """There with another size than was asked for, or a listing with other bytes than its name says."""
+
+    sizes: Mapping[str, int | None] = field(default_factory=dict)
+    """Of all that was looked for, folders' files included; None for what is missing. Some servers say 0."""
+
+
 def names(root: Path) -> list[str]:
     """The remotes that DVC's configuration names."""
     return list(config.read(root).remotes)
@@ -65,15 +81,46 @@ def default(root: Path) -> str | None:
     return config.read(root).default
 
 
-def missing(root: Path, md5s: Iterable[str], remote: str | None = None, *, patience: Patience = LOOKING) -> list[str]:
-    """Which of the objects the remote lacks, in the given order.
+def look(
+    root: Path,
+    sizes: Mapping[str, int | None],
+    remote: str | None = None,
+    *,
+    unlisted: Collection[str] = (),
+    keep: bool = True,
+    patience: Patience = LOOKING,
+) -> Looked:
+    """Which objects the remote lacks, and which it holds with another size than `sizes` says (None: any will do).
 
-    Raises `InputError` without such a remote, `OutsideError` when it cannot be reached.
+    `unlisted` are listings whose files are not known here: they are brought into DVC's cache, or only read where `keep`
+    is false, and their files are looked for as well. Raises `InputError` without such a remote, `OutsideError` when it
+    cannot be reached; a folder that is not there, perhaps not mounted, is not taken for an empty one.
     """
-    wanted = _hashes(md5s)
-    where = config.read(root).remote(remote)
-    sizes = child.run(root, where, "size", {md5: {} for md5 in wanted}, patience)
-    return [md5 for md5 in wanted if sizes[md5] is None]
+    wanted, settings = _hashes([*sizes, *unlisted]), config.read(root)
+    where = settings.remote(remote)
+    with _room(settings, unlisted, keep=keep) as folder:
+        arrivals = _arrivals(settings if keep else replace(settings, cache=Path(folder)), unlisted, folder)
+        answers = child.run(root, where, "look", {md5: arrivals.get(md5, {}) for md5 in wanted}, patience)
+    found = dict(item for md5 in wanted for item in answers[md5]["sizes"].items())
+    damaged = [md5 for md5 in wanted if answers[md5]["damaged"] or _differs(found[md5], sizes.get(md5))]
+    return Looked(missing=tuple(md5 for md5 in found if found[md5] is None), damaged=tuple(damaged), sizes=found)
+
+
+def _room(settings: Configuration, unlisted: Collection[str], *, keep: bool) -> AbstractContextManager[str]:
+    """Where listings arrive."""
+    if not unlisted:
+        return nullcontext("")
+    return _waiting_room(settings.cache / OBJECTS) if keep else tempfile.TemporaryDirectory()
+
+
+def _differs(there: int | None, wanted: int | None) -> bool:
+    """Some servers know no sizes, and say 0."""
+    return bool(there) and wanted is not None and there != wanted
+
+
+def missing(root: Path, md5s: Iterable[str], remote: str | None = None, *, patience: Patience = LOOKING) -> list[str]:
+    """Which of the objects the remote lacks, in the given order. Raises as `look` does."""
+    return list(look(root, dict.fromkeys(md5s), remote, patience=patience).missing)
 
 
 def fetch(root: Path, md5s: Iterable[str], remote: str | None = None, *, patience: Patience = MOVING) -> list[str]:
@@ -83,7 +130,7 @@ def fetch(root: Path, md5s: Iterable[str], remote: str | None = None, *, patienc
     """
     brought = bring(root, md5s, remote, patience=patience)
     for md5, name in brought.damaged.items():
-        say(damaged_sentence(md5, name))
+        _warn_once(damaged_sentence(root, md5, name))
     return [*brought.absent, *brought.damaged]
 
 
@@ -118,18 +165,31 @@ def bring(root: Path, md5s: Iterable[str], remote: str | None = None, *, patienc
     )
 
 
-def damaged_sentence(md5: str, remote: str) -> str:
+@cache
+def _warn_once(sentence: str) -> None:
+    say(sentence)
+
+
+def damaged_sentence(root: Path, md5: str, remote: str | None = None) -> str:
     """What to say of an object whose bytes are not what its name says."""
+    where = config.read(root).remote(remote)
     return (
-        f"remote `{remote}` holds object {md5} with other bytes than its name says: cut off, or tampered with. It was "
-        f"not used. Remove {OBJECTS}/{md5[:2]}/{md5[2:]} there, then `lockstep push --remote {remote}` in a clone "
-        "that has it"
+        f"remote `{where.name}` holds object {md5} with other bytes than its name says: cut off, or tampered with. It "
+        f"is not used. `{where.removal(md5)}`, then `lockstep push --remote {where.name}` in a clone that has it"
     )
 
 
-def push(root: Path, md5s: Iterable[str], remote: str | None = None, *, patience: Patience = MOVING) -> Sent:
+def push(
+    root: Path,
+    md5s: Iterable[str],
+    remote: str | None = None,
+    *,
+    patience: Patience = MOVING,
+    called: Mapping[str, str] | None = None,
+) -> Sent:
     """Send objects to the remote. What is there is not written again; bytes are checked before they are sent. Listings
-    go last, and only when all files went well, so that a listing's files are there when it is.
+    go last, and only when all files went well, so that a listing's files are there when it is. `called` gives the
+    paths by which people know them.
 
     Raises `InputError` for an object that neither the cache nor the remote has, or that is damaged in the cache;
     `OutsideError` when the remote fails, or holds one of them with another size.
@@ -141,22 +201,23 @@ def push(root: Path, md5s: Iterable[str], remote: str | None = None, *, patience
     answers = child.run(root, where, "put", items, patience)
     by_answer = {answer: [md5 for md5 in wanted if answers.get(md5) == answer] for answer in set(answers.values())}
     if others := by_answer.get(OTHER):
-        raise OutsideError(damaged_sentence(others[0], where.name))
+        raise OutsideError(damaged_sentence(root, others[0], where.name))
     if damaged := by_answer.get(DAMAGED):
-        raise _damaged_here(settings, damaged)
+        raise _damaged_here(settings, damaged, _some(damaged, called or {}))
     if absent := by_answer.get(ABSENT):
         raise InputError(
-            f"{_count(absent)} neither in DVC's cache nor in remote {where}: {_some(absent)}. `make repro` makes "
-            f"{'it' if len(absent) == 1 else 'them'} again"
+            f"{_count(absent)} neither in DVC's cache nor in remote {where}: {_some(absent, called or {})}. "
+            f"`make repro` makes {'it' if len(absent) == 1 else 'them'} again"
         )
     return Sent(sent=tuple(by_answer.get(OK, ())), there=tuple(by_answer.get(THERE, ())))
 
 
-def probe(root: Path, remote: str, *, patience: Patience = LOOKING) -> None:
-    """Add a small object and read it back. Raises `InputError`, `OutsideError` when that fails."""
+def probe(root: Path, remote: str, *, patience: Patience = LOOKING) -> str:
+    """Can the remote be asked and written to? Nothing stays there, except where something can be added and nothing
+    removed: then the address of a small object is returned. Raises `InputError`, `OutsideError` when it cannot.
+    """
     where, md5 = config.read(root).remote(remote), hashlib.md5(PROBE, usedforsecurity=False).hexdigest()
-    if child.run(root, where, "probe", {md5: {}}, patience)[md5] != OK:
-        raise OutsideError(damaged_sentence(md5, where.name))
+    return where.address(md5) if child.run(root, where, "probe", {md5: {}}, patience)[md5] == LEFT else ""
 
 
 def is_whole(path: Path, md5: str) -> bool:
@@ -193,11 +254,15 @@ def _get(
 ) -> Mapping[str, str]:
     """What came of each. What arrives lies in a folder of its own until it has been checked."""
     with _waiting_room(settings.cache / OBJECTS) as folder:
-        items = {
-            md5: {"cache": str(_object(settings, md5)), "beside": str(Path(folder, md5)), "shared": settings.shared}
-            for md5 in md5s
-        }
-        return child.run(root, where, "get", items, patience)
+        return child.run(root, where, "get", _arrivals(settings, md5s, folder), patience)
+
+
+def _arrivals(settings: Configuration, md5s: Iterable[str], folder: str) -> dict[str, dict[str, Any]]:
+    """Where each object arrives, and where it goes once it has been checked."""
+    return {
+        md5: {"cache": str(_object(settings, md5)), "beside": str(Path(folder, md5)), "shared": settings.shared}
+        for md5 in md5s
+    }
 
 
 @contextmanager
@@ -215,10 +280,10 @@ def _waiting_room(objects: Path) -> Iterator[str]:
         yield name
 
 
-def _damaged_here(settings: Configuration, md5s: Sequence[str]) -> InputError:
+def _damaged_here(settings: Configuration, md5s: Sequence[str], some: str) -> InputError:
     paths = " ".join(str(_object(settings, md5)) for md5 in md5s[:5])
     return InputError(
-        f"{_count(md5s)} damaged in DVC's cache, and not sent: {_some(md5s)}. `rm -f {paths}`, then `make repro`"
+        f"{_count(md5s)} damaged in DVC's cache, and not sent: {some}. `rm -f {paths}`, then `make repro`"
     )
 
 
@@ -226,6 +291,6 @@ def _count(md5s: Sequence[str]) -> str:
     return "an object is" if len(md5s) == 1 else f"{len(md5s)} objects are"
 
 
-def _some(md5s: Sequence[str]) -> str:
+def _some(md5s: Sequence[str], called: Mapping[str, str]) -> str:
     more = f" and {len(md5s) - 3} more" if len(md5s) > 3 else ""
-    return ", ".join(md5s[:3]) + more
+    return ", ".join(called.get(md5, md5) for md5 in md5s[:3]) + more

@@ -23,8 +23,9 @@ from typing import Any
 from lockstep.remotes.progress import Progress
 from lockstep.remotes.stores import Step, Store, open_store
 
-OK, THERE, ABSENT, DAMAGED, OTHER = "ok", "there", "absent", "damaged", "other"
+OK, THERE, ABSENT, DAMAGED, OTHER, LEFT = "ok", "there", "absent", "damaged", "other", "left"
 PROBE = b"lockstep\n"
+FILES_AT_A_TIME = 8
 
 _lock = threading.Lock()
 
@@ -54,7 +55,8 @@ def main() -> None:
     threading.Thread(target=_end_with_parent, daemon=True, name="parent").start()
     progress = Progress(lambda: say(moved=True))
     try:
-        store = open_store(Path(job["root"]), job["remote"], Path(job["path"]) if job["path"] else None)
+        path, base = (Path(job[name]) if job.get(name) else None for name in ("path", "base"))
+        store = open_store(Path(job["root"]), job["remote"], path, base)
         progress.step()  # imports are done
         _do(ACTIONS[job["action"]], store, job["items"], job["jobs"], progress.step)
     except Exception as error:  # noqa: BLE001  (said with its kind and reason to whoever started this)
@@ -95,11 +97,22 @@ def _do(action: Action, store: Store, items: Sequence[Item], jobs: int, step: St
             break
 
 
-def size(store: Store, item: Item, step: Step) -> int | None:
-    """How many bytes the remote holds under that name; None without the object."""
-    found = store.size(item["md5"])
+def look(store: Store, item: Item, step: Step) -> dict[str, Any]:
+    """How many bytes the remote holds under that name, None without the object. A listing that has a place in a cache
+    is brought there, and its files are looked for as well. `damaged`: its bytes are not those of its name.
+    """
+    md5 = item["md5"]
+    answer = get(store, item, step) if "cache" in item else None
+    if answer != OK:
+        sizes = {md5: None if answer == ABSENT else store.size(md5)}
+        step()
+        return {"sizes": sizes, "damaged": answer == DAMAGED}
+    name = Path(item["cache"])
+    files = list(dict.fromkeys(bare(file["md5"]) for file in json.loads(name.read_bytes())))
+    with ThreadPoolExecutor(FILES_AT_A_TIME) as pool:
+        sizes = dict(zip(files, pool.map(store.size, files), strict=True))
     step()
-    return found
+    return {"sizes": {md5: name.stat().st_size, **sizes}, "damaged": False}
 
 
 def get(store: Store, item: Item, step: Step) -> str:
@@ -171,22 +184,14 @@ def _is_other(source: Path, size: int, md5: str, step: Step) -> bool:
 
 
 def probe(store: Store, item: Item, step: Step) -> str:
-    """Can the remote be written to and read from? The object for that, always the same, stays there: who may add
-    objects need not be allowed to remove any.
-    """
+    """Can the remote be asked and written to? `left`: a small object stayed there, because nothing may be removed."""
     with tempfile.TemporaryDirectory() as folder:
-        source, back = Path(folder, "source"), Path(folder, "back")
+        source = Path(folder, "source")
         source.write_bytes(PROBE)
-        try:
-            store.put(item["md5"], source, step)
-        except OSError as error:
-            if not isinstance(error, FileExistsError) and error.errno != errno.EINVAL:  # how s3fs tells "taken"
-                raise
-        store.get(item["md5"], back, step)
-        return OK if back.read_bytes() == PROBE else DAMAGED
+        return LEFT if store.try_writing(item["md5"], source, step) else OK
 
 
-ACTIONS: Mapping[str, Action] = {"size": size, "get": get, "put": put, "probe": probe}
+ACTIONS: Mapping[str, Action] = {"look": look, "get": get, "put": put, "probe": probe}
 
 
 def bare(md5: str) -> str:

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal
+
+LEAKAGE = "leakage"
+"""The id of the finding that a column alone tells the outcome."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -22,19 +25,34 @@ class SpecChange:
 
 @dataclass(frozen=True, kw_only=True)
 class ContractChange:
-    """One difference of the contract, as a sentence; `breaking` for callers of the service."""
+    """One difference of the contract, as a sentence; `breaking` for callers of the service. `short` names only what
+    changed: "+ amount", "− amount", "amount", "the target".
+    """
 
     text: str
     breaking: bool
+    short: str = ""
 
 
 @dataclass(frozen=True, kw_only=True)
 class StageChange:
-    """A stage that ran anew or was restored, and why, in phrases: "params: train.estimator"."""
+    """A stage that ran anew or was restored, and why, in phrases: "params: train.estimator". `causes` holds what of it
+    lies outside the pipeline: paths by `code` and `data`.
+    """
 
     name: str
     state: Literal["reran", "restored"]
     why: tuple[str, ...] = ()
+    causes: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, kw_only=True)
+class DataFinding:
+    """What prepare found wrong with the data (`rows.checks`), and had not found at the base; `column` may be ""."""
+
+    id: str
+    column: str
+    message: str
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -58,7 +76,11 @@ class Drift:
 
 @dataclass(frozen=True, kw_only=True)
 class Change:
-    """All of it. `rows` and `quarantine` hold (before, after) by name; before is None where the base has no record."""
+    """All of it. `rows` and `quarantine` hold (before, after) by name; before is None where the base has no record.
+
+    `findings` are prepare's that are new; `exposed` names columns that the base declared to be known only after the
+    outcome and that the model now reads; `unseen` counts private columns, whose drift nobody looks at.
+    """
 
     spec: tuple[SpecChange, ...] = ()
     contract: tuple[ContractChange, ...] = ()
@@ -66,7 +88,15 @@ class Change:
     rows: Mapping[str, tuple[int | None, int]] | None = None
     quarantine: Mapping[str, tuple[int | None, int]] | None = None
     drift: tuple[Drift, ...] = ()
+    unseen: int = 0
+    findings: tuple[DataFinding, ...] = ()
+    exposed: tuple[str, ...] = ()
     versions: tuple[SpecChange, ...] = ()
     judges: tuple[str, ...] = ()
     """Changed files that take part in judging: workflows, requirements, Lockstep itself."""
     notes: tuple[str, ...] = ()
+
+    @property
+    def leaks(self) -> bool:
+        """May a column that is new to the model give the outcome away?"""
+        return bool(self.exposed) or any(found.id == LEAKAGE for found in self.findings)

@@ -4,18 +4,19 @@ from __future__ import annotations
 
 import json
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import yaml
 
+from lockstep import judging
 from lockstep.errors import InputError
 from lockstep.lock.entries import FILE as LOCK
 from lockstep.lock.entries import Entries, parse
-from lockstep.report.change import Change, ContractChange, Drift, SpecChange
-from lockstep.report.contract_changes import UNREADABLE, contract_changes, private_columns
+from lockstep.report.change import Change, ContractChange, DataFinding, Drift, SpecChange
+from lockstep.report.contract_changes import UNREADABLE, contract_changes, exposed, private_columns
 from lockstep.report.drift import drifts, training_rows
 from lockstep.report.spec_changes import comparable, cut, spec_changes
 from lockstep.report.stage_changes import gone, stage_changes, tracked
@@ -26,12 +27,6 @@ from lockstep.spec import Spec
 PARAMS, METRICS, SUMMARY = "params.yaml", "reports/metrics.json", "data/prepared/summary.json"
 CONTRACT, REFERENCE = "contract.json", "reference.parquet"
 MODEL, GRAPH = "model", "model/model.onnx"
-
-JUDGES = (
-    ".github", ".ci", "requirements", "pyproject.toml", "Makefile", "dvc.yaml", ".dvc/config", ".dvcignore",
-    ".gitattributes", "src/lockstep",
-)  # fmt: skip
-"""What takes part in judging a change: a reviewer looks at these with other eyes."""
 
 NOT_READ = (
     InputError, ValueError, LookupError, AttributeError, TypeError, ArithmeticError, RecursionError,
@@ -49,10 +44,11 @@ def changes(root: Path, spec: Spec, base: Revision | None, champion_folder: Path
     """
     notes: list[str] = []
     rows, quarantine = _data(root, base, notes)
+    found = new_findings(_json(base.read(METRICS)) if base else {}, _json(_read(root / SUMMARY)))
     entries = _entries(root)
     if base is None:
         stages = stage_changes({}, entries)
-        return Change(stages=stages, rows=rows, quarantine=quarantine)
+        return Change(stages=stages, rows=rows, quarantine=quarantine, findings=found)
     before, after = _params(base, notes), _load(root / PARAMS)
     locked = _locked(base, notes)
     return Change(
@@ -62,6 +58,9 @@ def changes(root: Path, spec: Spec, base: Revision | None, champion_folder: Path
         rows=rows,
         quarantine=quarantine,
         drift=_drift(root, spec, before, champion_folder, notes),
+        unseen=sum(column.private for column in spec.contract.columns.values()),
+        findings=found,
+        exposed=exposed(before.get("contract"), after["contract"]),
         versions=_versions(root, base, tracked(entries), notes),
         judges=tuple(judges(root, base)),
         notes=(*notes, *_stages_gone(locked or {}, entries)),
@@ -69,10 +68,10 @@ def changes(root: Path, spec: Spec, base: Revision | None, champion_folder: Path
 
 
 def judges(root: Path, base: Revision) -> list[str]:
-    """Paths of changed files that take part in judging: committed since `base`, or not committed yet. Sorted."""
-    changed = git(root, "diff", "--name-only", "--no-renames", "--relative", "-z", base.sha, "--", *JUDGES)
-    new = git(root, "ls-files", "--others", "--exclude-standard", "-z", "--", *JUDGES)
-    return sorted({path for path in f"{changed}\0{new}".split("\0") if path})
+    """Paths of changed files that change who judges: committed since `base`, or not committed yet. Sorted."""
+    changed = git(root, "diff", "--name-only", "--no-renames", "--relative", "-z", base.sha)
+    new = git(root, "ls-files", "--others", "--exclude-standard", "-z")
+    return sorted({path for path in f"{changed}\0{new}".split("\0") if path and judging.judges(path)})
 
 
 def _params(base: Revision, notes: list[str]) -> dict[str, Any]:
@@ -141,6 +140,22 @@ def _data(root: Path, base: Revision | None, notes: list[str]) -> tuple[Counts |
     rows = _beside(_only_rows(_counts(old.get("data"))), _counts(summary.get("rows")) or data)
     refused = _counts(summary.get("quarantine", metrics.get("quarantine")))
     return rows, _reasons(_counts(old.get("quarantine")), refused, recorded="quarantine" in old)
+
+
+def new_findings(before: Mapping[str, Any], after: Mapping[str, Any]) -> tuple[DataFinding, ...]:
+    """Findings under `findings` of `after` that `before` does not have of the same column. What is no finding is left
+    out.
+    """
+    known = {(found.id, found.column) for found in _findings(before)}
+    return tuple(found for found in _findings(after) if (found.id, found.column) not in known)
+
+
+def _findings(values: Mapping[str, Any]) -> Iterator[DataFinding]:
+    listed = values.get("findings")
+    for each in listed if isinstance(listed, list) else []:
+        match each:
+            case {"id": str(id_), "column": str(column), "message": str(message)}:
+                yield DataFinding(id=id_, column=column, message=message)
 
 
 BESIDES = frozenset({"blocks", "unseen_class"})

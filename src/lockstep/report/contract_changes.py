@@ -11,6 +11,7 @@ from collections.abc import Callable, Collection, Iterator, Mapping
 from typing import Any
 
 from lockstep.report.change import ContractChange
+from lockstep.report.document import quoted
 from lockstep.report.spec_changes import cut, named, same, text
 from lockstep.spec import parse_moment
 
@@ -20,7 +21,9 @@ Said = tuple[str, bool]
 Columns = Mapping[str, "Declared"]
 
 UNREADABLE = ContractChange(
-    text="the base's contract cannot be read, so nobody can say whether its callers still get an answer", breaking=True
+    text="the base's contract cannot be read, so nobody can say whether its callers still get an answer",
+    breaking=True,
+    short="the base's cannot be read",
 )
 
 
@@ -64,6 +67,12 @@ def columns_of(contract: Any) -> dict[str, Declared]:
     return {str(name): Declared(column) for name, column in columns.items() if _readable(column)}
 
 
+def exposed(before: Any, after: Any) -> tuple[str, ...]:
+    """Columns that `before` declares to be known only after the outcome, and that the model of `after` reads."""
+    old, new = columns_of(before), columns_of(after)
+    return tuple(cut(name) for name in new if new[name].sent and name in old and old[name]["available"] == "after")
+
+
 def private_columns(contract: Any) -> set[str]:
     """The names of the columns that must not leave training. What is said in a way unknown today counts as private."""
     return {name for name, column in columns_of(contract).items() if column["private"] is not False}
@@ -74,18 +83,20 @@ def _readable(column: Any) -> bool:
 
 
 def _column(name: str, old: Declared | None, new: Declared | None) -> Iterator[ContractChange]:
-    column = f"`{cut(name)}`"
+    column, short = quoted(cut(name)), cut(name)
     if old is None or new is None:
         text_, breaking = _come(new) if old is None and new is not None else _gone(old)
-        yield ContractChange(text=f"{column} {text_}", breaking=breaking)
+        sign = "+" if old is None else "−"
+        yield ContractChange(text=f"{column} {text_}", breaking=breaking, short=f"{sign} {short}")
         return
     if new.sent and not old.sent:
         needed = new["missing"] != "allowed"
-        yield ContractChange(text=f"{column} is read by the model now: {_how(new)}", breaking=needed)
+        yield ContractChange(text=f"{column} is read by the model now: {_how(new)}", breaking=needed, short=short)
     elif old.sent and not new.sent:
-        yield ContractChange(text=f"{column} is no longer read by the model: callers may leave it out", breaking=False)
+        said = "is no longer read by the model: callers may leave it out"
+        yield ContractChange(text=f"{column} {said}", breaking=False, short=short)
     for said, breaks in _attributes(old, new):
-        yield ContractChange(text=f"{column}: {said}", breaking=breaks and old.sent and new.sent)
+        yield ContractChange(text=f"{column}: {said}", breaking=breaks and old.sent and new.sent, short=short)
 
 
 def _come(new: Declared) -> Said:
@@ -214,7 +225,7 @@ def _roles(before: Mapping[str, Any], after: Mapping[str, Any]) -> Iterator[Cont
     for key, words in (("key", "the key of a row"), ("time", "the time of a row")):
         if not same(before.get(key), after.get(key)):
             shown = f"{_or_none(before.get(key))} → {_or_none(after.get(key))}"
-            yield ContractChange(text=f"{words}: {shown}", breaking=False)
+            yield ContractChange(text=f"{words}: {shown}", breaking=False, short=words)
 
 
 TARGET: Mapping[str, tuple[str, bool]] = {
@@ -231,13 +242,13 @@ TARGET: Mapping[str, tuple[str, bool]] = {
 def _target(before: Any, after: Any) -> Iterator[ContractChange]:
     if not isinstance(before, Mapping) or not isinstance(after, Mapping):
         if not same(before, after):
-            yield ContractChange(text="the target is declared in another way", breaking=True)
+            yield ContractChange(text="the target is declared in another way", breaking=True, short="the target")
         return
     for key, (words, breaking) in TARGET.items():
         old, new = before.get(key), after.get(key)
         if not same(old, new):
             shown = "" if key == "about" else f": {_or_none(old)} → {_or_none(new)}"
-            yield ContractChange(text=f"the target {words}{shown}", breaking=breaking)
+            yield ContractChange(text=f"the target {words}{shown}", breaking=breaking, short="the target")
 
 
 def _classes(before: Collection[str], after: Collection[str]) -> Iterator[ContractChange]:
@@ -247,4 +258,6 @@ def _classes(before: Collection[str], after: Collection[str]) -> Iterator[Contra
     for word, one, other in (("no longer has", before, after), ("now has", after, before)):
         differ = [item for item in one if item not in set(other)]
         if differ:
-            yield ContractChange(text=f"the answer {word} the classes: {named(differ)}", breaking=True)
+            yield ContractChange(
+                text=f"the answer {word} the classes: {named(differ)}", breaking=True, short="the answer's classes"
+            )

@@ -8,7 +8,7 @@ from lockstep.comparison.result import Comparison
 from lockstep.report.change import Change, Drift
 from lockstep.report.document import Block, Cells, Code, Fold, Paragraph, Plot, Strong, Table, prose, words
 from lockstep.report.folds import SHOWN, head
-from lockstep.report.numbers import NONE, count, number
+from lockstep.report.numbers import NONE, count, number, percent
 
 ROWS = {
     "rows": "all",
@@ -33,11 +33,12 @@ def _data_summary(comparison: Comparison, change: Change) -> Iterator[str]:
     before, after = (change.rows or {}).get("rows", (None, None))
     if before is not None and after is not None:
         gained = after - before
-        yield (
-            "rows unchanged in number"
-            if gained == 0
-            else f"{gained:+,} {'row' if abs(gained) == 1 else 'rows'}".replace("-", "−")
-        )
+        yield f"{_more(gained)} {'row' if abs(gained) == 1 else 'rows'}" if gained else "as many rows"
+        # As many rows are not the same rows: where they went tells.
+        for name in ROWS if gained == 0 else ("unlabelled", "quarantine"):
+            old, new = (change.rows or {}).get(name, (None, 0))
+            if old is not None and new != old:
+                yield f"{_more(new - old)} {ROWS[name]}"
     broken = sum(part.breaking for part in change.contract)
     if broken:
         yield f"contract changed, {count(broken, 'change breaks', 'changes break')} callers"
@@ -47,7 +48,12 @@ def _data_summary(comparison: Comparison, change: Change) -> Iterator[str]:
         yield count(after or 0, "row")
     if change.drift:
         drifted = sum(column.drifted for column in change.drift)
-        yield f"{count(drifted, 'column') if drifted else 'no column'} drifted"
+        unseen = f" ({count(change.unseen, 'private column')} not looked at)" if change.unseen else ""
+        yield f"{count(drifted, 'column') if drifted else 'no column'} drifted{unseen}"
+
+
+def _more(n: int) -> str:
+    return f"{n:+,}".replace("-", "−")
 
 
 def _rows(change: Change) -> Iterator[Block]:
@@ -61,7 +67,7 @@ def _before_after(name: str, counts: tuple[int | None, int]) -> Cells:
     before, after = counts
     if before is None:
         return (words(name), words(NONE), words(f"{after:,}"), words(""))
-    change = f"{after - before:+,}".replace("-", "−") if after != before else "0"
+    change = _more(after - before) if after != before else "0"
     return (words(name), words(f"{before:,}"), words(f"{after:,}"), words(change))
 
 
@@ -72,10 +78,13 @@ def _exam(comparison: Comparison) -> Iterator[Block]:
     found = {
         "compared": rows.compared,
         "held out here, but one of the models has trained on them": rows.excluded,
-        "the base's holdout that became training rows, because the window moved": rows.moved,
-        "the base's holdout that is in this branch's quarantine": rows.refused,
-        "the base's holdout that is not in this branch at all": rows.gone,
+        "not held out by the base, though of its holdout's time": rows.added,
         "new rows that the champion cannot read": rows.unmatched,
+        "the base's holdout that the window moved over: training rows now, or in the gap": rows.moved,
+        "the base's holdout that is due here too": rows.due,
+        "of it in this branch's quarantine": rows.refused,
+        "of it training rows of this branch": rows.relearned,
+        "of it without an outcome here, moved in time, or gone": rows.gone,
         "in both holdouts": rows.joined,
         "labels that differ there": rows.labels_differ,
     }
@@ -105,7 +114,8 @@ def _contract(change: Change) -> Iterator[Block]:
 
 def _drift(change: Change) -> Iterator[Block]:
     if change.drift and not any(column.distance or column.missing[0] != column.missing[1] for column in change.drift):
-        yield Paragraph(text=words("Training rows have not drifted: no column's values differ from the champion's."))
+        which = "public column" if change.unseen else "column"
+        yield Paragraph(text=words(f"Training rows have not drifted: no {which}'s values differ from the champion's."))
     elif change.drift:
         yield Plot(name="drift")
         yield Table(
@@ -114,10 +124,13 @@ def _drift(change: Change) -> Iterator[Block]:
             right=(1,),
             short=SHOWN,
         )
+    if change.unseen:
+        verb = "is" if change.unseen == 1 else "are"
+        yield Paragraph(text=words(f"{count(change.unseen, 'private column')} {verb} not looked at for drift."))
 
 
 def _column(column: Drift) -> Cells:
-    before, after = (f"{100 * share:.2g} %" for share in column.missing)
+    before, after = map(percent, column.missing)
     missing = f"{before} → {after}" if before != after else before
     return (
         words(Code(column.column)),

@@ -6,9 +6,12 @@ out, and says how many.
 
 from __future__ import annotations
 
+import hashlib
 import re
 from dataclasses import dataclass, field
 from typing import Any, Literal
+
+from lockstep.markdown import line
 
 
 @dataclass(frozen=True)
@@ -65,13 +68,54 @@ LONGEST = 2000
 
 
 def prose(sentence: str) -> Words:
-    """A sentence in which pairs of backticks mark code; what is beyond `LONGEST` is cut.
+    """A sentence in which backticks mark code, as many before as after; what is beyond `LONGEST` is cut.
 
-    >>> prose("run `make repro` first")
-    ('run ', Code(text='make repro'), ' first')
+    >>> prose("run `make repro` first"), prose("`` a`b `` is worse")
+    (('run ', Code(text='make repro'), ' first'), (Code(text='a`b'), ' is worse'))
     """
-    pieces = re.split(r"`([^`]+)`", sentence if len(sentence) <= LONGEST else f"{sentence[:LONGEST]}…")
-    return words(*(Code(piece) if index % 2 else piece for index, piece in enumerate(pieces)))
+    text = sentence if len(sentence) <= LONGEST else f"{sentence[:LONGEST]}…"
+    parts: list[Part] = []
+    end = 0
+    for found in _CODE.finditer(text):
+        parts += [text[end : found.start()], Code(_inside(found[2]))]
+        end = found.end()
+    return words(*parts, text[end:])
+
+
+_CODE = re.compile(r"(?<!`)(`+)(?!`)(.+?)(?<!`)\1(?!`)", re.DOTALL)
+
+
+def _inside(text: str) -> str:
+    padded = text.startswith(" ") and text.endswith(" ") and "`" in text
+    return text[1:-1] if padded else text
+
+
+def quoted(name: str) -> str:
+    """A name from the data as code within a sentence: `prose` gives it back, whatever backticks it holds.
+
+    >>> quoted("LGA"), quoted("a`b")
+    ('`LGA`', '`` a`b ``')
+    """
+    fence = "`" * (1 + max(map(len, re.findall("`+", name)), default=0))
+    return f"{fence} {name} {fence}" if len(fence) > 1 else f"`{name}`" if name else "an empty text"
+
+
+MARK = 6
+"""Digits of the hash that tells shortened names apart."""
+
+
+def short(name: str, most: int) -> str:
+    """A name on one line of at most `most` characters. One that is cut ends in digits of its hash, so that two that
+    begin alike stay two.
+
+    >>> short("abc", 20), short("x" * 30, 20)
+    ('abc', 'xxxxxxxxxxxxx…666a59')
+    """
+    flat = line(name)
+    if len(flat) <= most or most <= 2 * MARK:
+        return line(name, most)
+    digest = hashlib.sha256(name.encode(errors="replace")).hexdigest()
+    return f"{flat[: most - MARK - 1].rstrip()}…{digest[:MARK]}"
 
 
 def plain(text: Words) -> str:

@@ -6,9 +6,9 @@ from collections.abc import Iterable, Iterator
 
 from lockstep.comparison.result import Comparison, Rows, SliceRow
 from lockstep.gates.outcome import Judgement
-from lockstep.report.change import Change
+from lockstep.report.change import LEAKAGE, Change
 from lockstep.report.document import Code, Strong, Words, prose, words
-from lockstep.report.numbers import count, difference, listed, number
+from lockstep.report.numbers import count, difference, listed, number, percent
 from lockstep.report.slices import worse
 from lockstep.spec import Spec
 from lockstep.statistics.metrics import METRICS
@@ -20,17 +20,43 @@ SHOWN = 3
 
 def findings(comparison: Comparison, judgement: Judgement, change: Change, spec: Spec) -> Iterator[Words]:
     """Everything that casts doubt on the headline, or that merging would bring along."""
+    yield from _leaks(change)
     yield from _metrics(comparison)
     yield from _slices(comparison, spec)
     yield from _breaking(change)
+    # Of models that cannot be compared it is said already why.
     if comparison.rows:
-        yield from _exam(comparison.rows)
+        yield from _left_out(comparison.rows)
+        yield from () if comparison.verdict == "not comparable" else _exam(comparison.rows)
+    yield from _data(change)
     yield from _unsure(judgement)
     yield from _seeds(comparison)
     yield from _looks(comparison)
     reasons = () if comparison.verdict in ("not comparable", "too few to say") else comparison.why
     for said in (*reasons, *comparison.notes, *change.notes):
         yield prose(said)
+
+
+def _leaks(change: Change) -> Iterator[Words]:
+    for name in change.exposed[:SHOWN]:
+        why = ": the base says that it is known only after the outcome, and the model now reads it."
+        yield words(Code(name), Strong(" may give the outcome away"), why)
+    if len(change.exposed) > SHOWN:
+        yield words(f"{len(change.exposed) - SHOWN:,} more columns that the base calls known after it are read now.")
+    yield from _found(change, leaks=True)
+
+
+def _data(change: Change) -> Iterator[Words]:
+    yield from _found(change, leaks=False)
+
+
+def _found(change: Change, *, leaks: bool) -> Iterator[Words]:
+    """What prepare found that it had not found at the base."""
+    found = [each for each in change.findings if (each.id == LEAKAGE) == leaks]
+    for each in found[:SHOWN]:
+        yield words(Strong("New in the data"), f", {each.id}: ", *prose(each.message))
+    if len(found) > SHOWN:
+        yield words(f"{count(len(found) - SHOWN, 'more finding')} of {LEAKAGE if leaks else 'prepare'} in the data.")
 
 
 def _metrics(comparison: Comparison) -> Iterator[Words]:
@@ -88,16 +114,24 @@ def _breaking(change: Change) -> Iterator[Words]:
 
 def _exam(rows: Rows) -> Iterator[Words]:
     if rows.labels_differ:
-        share = 100 * rows.labels_differ / max(rows.joined, 1)
+        share = percent(rows.labels_differ / max(rows.joined, 1))
         yield words(
-            f"{rows.labels_differ:,} of {count(rows.joined, 'label')} that both branches hold differ ({share:.2g} %)."
+            f"{rows.labels_differ:,} of {count(rows.joined, 'label')} that both branches hold differ ({share})."
         )
-    if rows.refused:
-        yield words(
-            f"{count(rows.refused, 'row')} of the base's holdout {_is(rows.refused)} in this branch's quarantine."
-        )
-    if rows.gone:
-        yield words(f"{count(rows.gone, 'row')} of the base's holdout {_is(rows.gone)} not in this branch at all.")
+    for n, one, several in (
+        (rows.relearned, "is a training row here", "are training rows here"),
+        (
+            rows.gone,
+            "has no outcome here, moved in time, or is gone",
+            "have no outcome here, moved in time, or are gone",
+        ),
+    ):
+        if n:
+            share = f" ({percent(n / rows.due)})" if rows.due else ""
+            yield words(f"{count(n, 'row')} of the base's holdout{share} {one if n == 1 else several}.")
+
+
+def _left_out(rows: Rows) -> Iterator[Words]:
     if rows.excluded:
         yield words(
             f"{count(rows.excluded, 'held-out row')} {_is(rows.excluded)} not compared: one of the models has trained "
@@ -125,9 +159,10 @@ def _seeds(comparison: Comparison) -> Iterator[Words]:
     seeds, primary = comparison.seeds, comparison.primary
     if seeds is None or primary is None or not seeds.within:
         return
-    spread = f"{len(seeds.values)} other seeds spread {METRICS[seeds.metric].title} by {number(seeds.spread, 4)}"
     yield words(
-        f"This fit, not necessarily this change: {spread} (standard deviation), and the difference lies inside that."
+        "This fit, not necessarily this change: two fits that differ only in their seeds lie up to "
+        f"{number(seeds.reach, 4)} apart in 95 of 100 cases ({count(len(seeds.values), 'refit')}; standard deviation "
+        f"of one {number(seeds.spread, 4)}), and the difference is no larger."
     )
 
 

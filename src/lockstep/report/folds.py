@@ -51,12 +51,12 @@ def gates(judgement: Judgement) -> Fold | None:
 
 def _gate(outcome: Outcome) -> Cells:
     base = " (the base's gate)" if outcome.origin == "base" else ""
-    note = f"; {outcome.note}" if outcome.note else ""
+    note = words("; ", *prose(outcome.note)) if outcome.note else ()
     passes = ", passes" if outcome.passes and outcome.state != "holds" else ""
     return (
         prose(outcome.title + base),
         prose(outcome.asked),
-        prose(outcome.found + note),
+        (*prose(outcome.found), *note),
         prose(outcome.smallest_drop),
         words(MARKS[outcome.state], f" {outcome.state}{passes}"),
     )

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 from lockstep.comparison.result import Comparison, MetricRow, Rows, Seeds
 from lockstep.gates.outcome import Judgement
 from lockstep.report.change import Change, SpecChange
 from lockstep.report.document import Alert, Block, Cells, Code, Paragraph, Part, Plot, Strong, Table, Words, words
-from lockstep.report.numbers import count, difference, digits, number, ordinal, reach, signed
+from lockstep.report.numbers import NONE, count, difference, digits, number, ordinal, reach, signed
+from lockstep.report.spec_changes import named as names_of
+from lockstep.report.stage_changes import OUTSIDE, summed
 from lockstep.report.verdict import Verdict
 from lockstep.statistics.metrics import METRICS
 
@@ -115,11 +117,12 @@ def metric_table(comparison: Comparison) -> Table:
 
 def _seeds(seeds: Seeds) -> Words:
     low, high = (number(end, 4) for end in (min(seeds.values), max(seeds.values)))
-    title, side = METRICS[seeds.metric].title, "inside" if seeds.within else "outside"
+    title, size = METRICS[seeds.metric].title, "no larger" if seeds.within else "larger"
     return words(
         Strong("Another seed alone"),
         f" · {count(len(seeds.values), 'refit')}: {title} {low} to {high}, standard deviation "
-        f"{number(seeds.spread, 4)}; the difference to the champion lies {side} two of them",
+        f"{number(seeds.spread, 4)}; two fits lie up to {number(seeds.reach, 4)} apart in 95 of 100 cases, and the "
+        f"difference to the champion is {size}",
     )
 
 
@@ -150,12 +153,26 @@ def why(change: Change) -> Words:
         for index, key in enumerate(change.spec[:SHOWN]):
             parts += ["; " if index else "", *_key(key)]
         parts.append(f" and {len(change.spec) - SHOWN:,} more" if len(change.spec) > SHOWN else "")
+    for kind, named in _causes(change):
+        parts.append(f" · {kind}: {named}" if named else "")
     for state in ("reran", "restored"):
         names = [stage.name for stage in change.stages if stage.state == state]
         parts.append(f" · {state}: {', '.join(names)}" if names else "")
-    parts.append(f" · {count(len(change.versions), 'library version')} moved" if change.versions else "")
     parts.append(" · nothing that is recorded" if len(words(*parts)) == 1 else "")
     return words(*parts)
+
+
+def _causes(change: Change) -> Iterator[tuple[str, str]]:
+    """What changed besides the spec, by name: contract, code, data, versions."""
+    yield "contract", _few([part.short or part.text for part in change.contract])
+    for kind in OUTSIDE:
+        paths = [path for stage in change.stages for path in stage.causes.get(kind, ())]
+        yield kind, summed([*dict.fromkeys(paths)]) if paths else ""
+    yield "versions", _few([f"{each.path} {each.before or NONE} → {each.after or NONE}" for each in change.versions])
+
+
+def _few(names: Iterable[str]) -> str:
+    return names_of([*dict.fromkeys(names)], SHOWN)
 
 
 def _key(key: SpecChange) -> list[Part]:

@@ -25,6 +25,7 @@ from lockstep.report.document import (
     Strong,
     Table,
     Words,
+    short,
 )
 from lockstep.report.numbers import count
 
@@ -131,7 +132,7 @@ def inline(text: Words, most: int) -> str:
 
 def _part(part: Part, most: int) -> str:
     if isinstance(part, Code):
-        return code(part.text, min(most, LABEL))
+        return code(short(part.text, min(most, LABEL)))
     if isinstance(part, Link):
         return f"[{escape(part.text)}]({part.to})" if _ADDRESS.fullmatch(part.to) else escape(part.text)
     if isinstance(part, Mark):

@@ -103,6 +103,20 @@ def listed(items: Iterable[str]) -> str:
     return f"{', '.join(rest)} and {last}" if rest else last
 
 
+def percent(share: float) -> str:
+    """A share in percent with two significant digits, or as many as tell nearly all from all.
+
+    >>> percent(1.0), percent(0.5), percent(0.0025), percent(0.99996), percent(0.0)
+    ('100 %', '50 %', '0.25 %', '99.996 %', '0 %')
+    """
+    value = 100 * share
+    places = min(9, max(0, 1 - floor(log10(abs(value))))) if value else 0
+    while places < _MOST and value < 100 and round(value, places) >= 100:
+        places += 1
+    text = number(value, places)
+    return f"{text.rstrip('0').rstrip('.') if '.' in text else text} %"
+
+
 def significant(value: float | None, figures: int = 2) -> str:
     """A measured size or time, with as many significant digits.
 

@@ -8,11 +8,12 @@ from __future__ import annotations
 import base64
 import hashlib
 import json
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from lockstep.markdown import line
-from lockstep.report.document import Report
+from lockstep.report.document import Report, short
 from lockstep.statistics import curves
 
 ASSETS = Path(__file__).parent / "assets"
@@ -23,7 +24,10 @@ LONGEST_TEXT = 400
 """Characters of any other piece of text."""
 
 ROOMS = (500, 100, 20)
-"""Rows of a table, sentences of an alert: tried in this order until the page is small enough to be sent and opened."""
+"""Rows of a table: tried in this order until the page is small enough to be sent and opened."""
+
+SENTENCES = 24
+"""Sentences of an alert: they stand before the figures."""
 
 MOST = 8_000_000
 """Bytes of a page."""
@@ -47,11 +51,13 @@ def _page(report: Report, most: int) -> str:
     environment = Environment(loader=FileSystemLoader(ASSETS), autoescape=True, undefined=StrictUndefined)
     environment.filters["kind"] = lambda part: type(part).__name__
     environment.filters["line"] = _line
+    environment.filters["short"] = partial(short, most=LONGEST_TEXT)
     style, script = ((ASSETS / name).read_text(encoding="utf-8") for name in ("page.css", "page.js"))
     page = environment.get_template("page.html").render(
         report=report,
         open=("gates", *_OPEN) if report.mark.tone == "bad" else _OPEN,
         most=most,
+        said=min(most, SENTENCES),
         style=Markup(style),  # noqa: S704  (ours)
         style_hash=_hash(style),
         script=Markup(script),  # noqa: S704  (ours)
@@ -81,9 +87,9 @@ def _cut(value: Any, most: int) -> Any:
 def _short(value: Any) -> Any:
     """The same, each string as one short line."""
     if isinstance(value, str):
-        return line(value, LONGEST)
+        return short(value, LONGEST)
     if isinstance(value, dict):
-        return {line(name, LONGEST): _short(each) for name, each in value.items()}
+        return {short(name, LONGEST): _short(each) for name, each in value.items()}
     return [_short(each) for each in value] if isinstance(value, list | tuple) else value
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from lockstep.lock.entries import Entries, Entry
@@ -11,6 +11,10 @@ from lockstep.report.spec_changes import ABSENT, LENGTH, cut, differences, dotte
 from lockstep.running.versions import FILE as VERSIONS
 
 PARAMS = "params.yaml"
+CODE, DATA = "code", "data"
+OUTSIDE = (CODE, DATA)
+"""Kinds of what a stage reads that no stage has made."""
+
 MOST = 4
 """Things of a kind that a phrase names; the others are counted."""
 
@@ -35,13 +39,29 @@ def _change(old: Entry | None, new: Entry, makers: Mapping[str, str]) -> StageCh
     name = cut(str(new.name))
     if old is None:
         return StageChange(name=name, state="reran", why=("the base has no run of it",))
-    why = tuple(_reasons(old, new, makers))
+    paths = _paths(old, new, makers)
+    why = tuple(_reasons(old, new, paths))
     if why or not same(old.outs, new.outs):
-        return StageChange(name=name, state="reran", why=why or ("the same inputs gave other outputs",))
+        # Without a reason within the lock, what the stage reads from outside it has changed: a source's rows.
+        causes = {kind: tuple(paths[kind]) for kind in OUTSIDE if kind in paths}
+        return StageChange(
+            name=name,
+            state="reran",
+            why=why or ("the same inputs gave other outputs",),
+            causes=causes if why else {DATA: tuple(_differ(old.outs, new.outs))},
+        )
     return StageChange(name=name, state="restored")
 
 
-def _reasons(old: Entry, new: Entry, makers: Mapping[str, str]) -> Iterator[str]:
+def _paths(old: Entry, new: Entry, makers: Mapping[str, str]) -> dict[str, list[str]]:
+    """What it reads that differs, by kind, code first."""
+    kinds: dict[str, list[str]] = {}
+    for path in _differ(old.deps, new.deps):
+        kinds.setdefault(_kind(path, makers), []).append(path)
+    return {kind: kinds[kind] for kind in sorted(kinds, key=lambda kind: (kind != CODE, kind != DATA, kind))}
+
+
+def _reasons(old: Entry, new: Entry, paths: Mapping[str, list[str]]) -> Iterator[str]:
     """Why it ran, one phrase a kind: "params: train.estimator", "from prepare: data/prepared/training.parquet"."""
     if old.cmd != new.cmd:
         yield "command"
@@ -50,20 +70,26 @@ def _reasons(old: Entry, new: Entry, makers: Mapping[str, str]) -> Iterator[str]
     files = [file for file in {**new.params, **old.params} if file not in (PARAMS, VERSIONS)]
     for file in files:
         yield from _phrase(cut(str(file)), _keys(old, new, file))
-    kinds: dict[str, list[str]] = {}
-    for path in _differ(old.deps, new.deps):
-        kinds.setdefault(_kind(path, makers), []).append(path)
-    for kind in sorted(kinds, key=lambda kind: (kind != "code", kind != "data", kind)):
-        yield from _phrase(kind, kinds[kind])
+    for kind, found in paths.items():
+        yield from _phrase(kind, found)
 
 
 def _phrase(kind: str, found: Iterable[str]) -> Iterator[str]:
     names = list(dict.fromkeys(found))
     if names:
-        yield f"{kind}: {named(names if len(names) <= MOST else _folded(names), MOST, LENGTH)}"
+        yield f"{kind}: {summed(names)}"
 
 
-def _folded(names: list[str]) -> list[str]:
+def summed(names: Sequence[str]) -> str:
+    """Paths in a row; many as their folders.
+
+    >>> summed(["src/a.py"]), summed([f"src/rows/{name}.py" for name in "abcdef"])
+    ('src/a.py', 'src/rows (6)')
+    """
+    return named(names if len(names) <= MOST else _folded(names), MOST, LENGTH)
+
+
+def _folded(names: Sequence[str]) -> list[str]:
     """Many paths as their folders, two levels deep, with how many each holds.
 
     >>> _folded(["src/a/b.py", "src/a/c/d.py", "src/a/e.py", "f.py"])
@@ -78,7 +104,7 @@ def _folded(names: list[str]) -> list[str]:
 def _kind(path: str, makers: Mapping[str, str]) -> str:
     if path in makers:
         return f"from {cut(str(makers[path]))}"
-    return "code" if path.startswith("src/") or path.endswith(".py") else "data"
+    return CODE if path.startswith("src/") or path.endswith(".py") else DATA
 
 
 def _differ(before: Mapping[str, str], after: Mapping[str, str]) -> list[str]:

@@ -17,6 +17,7 @@ from lockstep.report.document import (
     Strong,
     Table,
     Words,
+    short,
 )
 from lockstep.report.numbers import count
 
@@ -112,7 +113,7 @@ def text(content: Words) -> Text:
     made = Text()
     for part in content:
         style = "cyan" if isinstance(part, Code) else "bold" if isinstance(part, Strong) else ""
-        said = part if isinstance(part, str) else part.text
+        said = part if isinstance(part, str) else short(part.text, LONGEST) if isinstance(part, Code) else part.text
         before, after = (" " if said[:1].isspace() else ""), (" " if said.strip() and said[-1:].isspace() else "")
         made.append(f"{before}{line(said, LONGEST)}{after}", style=style)
     return made

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Literal
 
+from lockstep import judging
 from lockstep.comparison.result import Comparison
 from lockstep.comparison.result import Verdict as Word
 from lockstep.gates.outcome import Judgement, Outcome
@@ -19,22 +20,11 @@ from lockstep.spec import Spec
 
 __all__ = ["Document", "Verdict", "conclude"]
 
-JUDGES: Mapping[str, str] = {
-    ".github/": "workflows",
-    ".ci/": "workflows",
-    "requirements/": "requirements",
-    "pyproject.toml": "requirements",
-    "Makefile": "the pipeline",
-    "dvc.yaml": "the pipeline",
-    ".dvcignore": "the pipeline",
-    ".dvc/": "remotes",
-    ".gitattributes": "how locks are merged",
-    "src/lockstep/": "Lockstep itself",
-}
-"""What a changed path is called in the headline, by how it begins."""
-
 LOOSENED = 120
 """Characters of what was loosened in the headline; all of it follows below."""
+
+REASONS = 8
+"""Reasons of a kind that are named before the figures; the others are counted."""
 
 UNJUDGED: Mapping[str, str] = {
     "not comparable": "not comparable with its base",
@@ -56,16 +46,19 @@ class Verdict:
 
 
 def conclude(comparison: Comparison, judgement: Judgement, change: Change, spec: Spec) -> Verdict:
-    """Success when something could be said, every gate passes, and a worse model has a gate that allows it."""
+    """Success when something could be said, every gate passes, and a worse model has a gate of the base that allows
+    it.
+    """
     refusals = [*_refusals(comparison, judgement, spec)]
     asides = [*_asides(judgement, change)]
-    worse = comparison.verdict == "worse"
+    careful = bool(asides) or change.leaks
+    outcome = _outcome(comparison, judgement, bool(refusals), careful)
     return Verdict(
         conclusion="failure" if refusals else "success",
         word=comparison.verdict,
-        mark=Mark("bad" if refusals else "careful" if asides or worse else "good"),
-        headline=f"{spec.project.name}: {_outcome(comparison, judgement, bool(refusals), bool(asides))}{_but(asides)}",
-        cautions=(*refusals, *_loosened(judgement), *_judges(change)),
+        mark=Mark("bad" if refusals else "careful" if careful or comparison.verdict == "worse" else "good"),
+        headline=f"{spec.project.name}: {outcome}{_but(change, asides)}",
+        cautions=(*_named(refusals), *_loosened(judgement), *_judges(change)),
         warnings=tuple(findings(comparison, judgement, change, spec)),
     )
 
@@ -77,12 +70,28 @@ def _refusals(comparison: Comparison, judgement: Judgement, spec: Spec) -> Itera
     elif primary is None or primary.values.get("challenger") is None:
         title = primary.title if primary else f"`{spec.evaluate.primary}`"
         yield prose(f"{title} of this change is not defined on these rows: nothing can be said.")
-    elif comparison.verdict == "worse" and not _asks_against_champion(spec):
-        yield prose("It is worse, and no gate says how much worse is allowed: `{against: champion, tolerance: …}`.")
+    elif comparison.verdict == "worse":
+        yield from _worse(judgement, primary.id)
     for outcome in judgement.outcomes:
         # Where models cannot be compared, no gate that compares them can tell: that is said already.
         if not outcome.passes and (outcome.state == "broken" or comparison.verdict not in UNJUDGED):
             yield refusal(outcome)
+
+
+def _worse(judgement: Judgement, metric: str) -> Iterator[Words]:
+    if judgement.on_worse == "unsaid":
+        gate = f"`{{metric: {metric}, against: champion, tolerance: …}}`"
+        yield prose(
+            f"It is worse, and no gate of the base says how much worse is allowed. {gate} does, once the base has it."
+        )
+    elif judgement.on_worse == "refused" and judgement.passes:
+        yield words("It is worse, and the base's gate cannot tell whether by more than it allows.")
+
+
+def _named(refusals: list[Words]) -> Iterator[Words]:
+    yield from refusals[:REASONS]
+    if len(refusals) > REASONS:
+        yield words(f"{count(len(refusals) - REASONS, 'more reason')}: the gates are all listed below.")
 
 
 def _unjudged(comparison: Comparison) -> Iterator[Words]:
@@ -96,10 +105,11 @@ def _unjudged(comparison: Comparison) -> Iterator[Words]:
 def refusal(outcome: Outcome) -> Words:
     """Why a gate does not pass."""
     whose = " (a gate of the base)" if outcome.origin == "base" else ""
-    note = f" {sentence(outcome.note)}" if outcome.note else ""
     return words(
         Strong(outcome.title),
-        *prose(f"{whose}: {outcome.state}. Asked: {outcome.asked}. Found: {ended(outcome.found)}{note}"),
+        *prose(f"{whose}: {outcome.state}. Asked: {outcome.asked}. Found: "),
+        *prose(ended(outcome.found)),
+        *prose(f" {sentence(outcome.note)}" if outcome.note else ""),
     )
 
 
@@ -121,11 +131,6 @@ def sentence(text: str) -> str:
     return f"{text[:1].upper()}{ended(text[1:])}" if text else ""
 
 
-def _asks_against_champion(spec: Spec) -> bool:
-    gates: Iterable[object] = getattr(spec, "gates", ())
-    return any(getattr(gate, "against", None) == "champion" for gate in gates)
-
-
 def _outcome(comparison: Comparison, judgement: Judgement, refused: bool, careful: bool) -> str:
     word = comparison.verdict
     if word in UNJUDGED:
@@ -140,8 +145,9 @@ def _outcome(comparison: Comparison, judgement: Judgement, refused: bool, carefu
     return f"{word}, its gates hold" if careful else f"{word}, safe to merge"
 
 
-def _but(asides: list[str]) -> str:
-    return f"; it {' and '.join(asides)}" if asides else ""
+def _but(change: Change, asides: list[str]) -> str:
+    leak = "; a column may give the outcome away" if change.leaks else ""
+    return leak + (f"; it {' and '.join(asides)}" if asides else "")
 
 
 def _asides(judgement: Judgement, change: Change) -> Iterator[str]:
@@ -149,23 +155,15 @@ def _asides(judgement: Judgement, change: Change) -> Iterator[str]:
         more = f", and {len(judgement.loosened) - 1:,} more" if len(judgement.loosened) > 1 else ""
         yield f"asks less than its base ({line(judgement.loosened[0], LOOSENED)}{more})"
     if change.judges:
-        yield f"changes what judges it ({listed(judged(change.judges))})"
-
-
-def judged(paths: Iterable[str]) -> list[str]:
-    """What changed paths are called, each once.
-
-    >>> judged([".github/workflows/test.yml", "src/lockstep/cli.py", "src/lockstep/errors.py"])
-    ['workflows', 'Lockstep itself']
-    """
-    names = [next((name for start, name in JUDGES.items() if path.startswith(start)), "other files") for path in paths]
-    return [*dict.fromkeys(names)]
+        yield f"changes what judges it ({listed(judging.groups(change.judges))})"
 
 
 def _loosened(judgement: Judgement) -> Iterator[Words]:
-    for loosened in judgement.loosened:
+    for loosened in judgement.loosened[:REASONS]:
         kind, colon, what = sentence(loosened).partition(": ")
         yield words(Strong(kind), colon, *prose(what))
+    if len(judgement.loosened) > REASONS:
+        yield words(f"It asks less than its base in {count(len(judgement.loosened) - REASONS, 'more way')}.")
 
 
 def _judges(change: Change) -> Iterator[Words]:

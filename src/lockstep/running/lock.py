@@ -17,6 +17,7 @@ from typing import Any
 import yaml
 
 from lockstep.errors import InputError
+from lockstep.running import repository
 
 FILE = "dvc.lock"
 _KINDS: Mapping[type, str] = {dict: "a mapping", list: "a list", str: "a text"}
@@ -86,16 +87,17 @@ def digest(path: Path) -> str:
 
 
 def listing(folder: Path) -> dict[str, str]:
-    """The md5 of each file of a directory, by its path within; what Python and stages leave there is not counted."""
+    """The md5 of each file of a directory, by its path within; what Python, editors and stages leave there is not."""
     found: dict[str, str] = {}
     for base, folders, names in os.walk(folder):
         folders[:] = [name for name in folders if not _is_ignored(name)]
-        found |= {Path(base, name).relative_to(folder).as_posix(): digest(Path(base, name)) for name in names}
+        kept = [name for name in names if not repository.is_litter(name)]
+        found |= {Path(base, name).relative_to(folder).as_posix(): digest(Path(base, name)) for name in kept}
     return found
 
 
 def _is_ignored(name: str) -> bool:
-    return name == "__pycache__" or (name.startswith(".") and name.endswith(".tmp"))
+    return repository.is_litter(name) or (name.startswith(".") and name.endswith(".tmp"))
 
 
 def _judge(root: Path, recorded: Recorded) -> Iterator[str]:

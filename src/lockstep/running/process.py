@@ -182,9 +182,9 @@ def _state(root: Path, listed: Mapping[str, Any]) -> State:
 
 def _stat(path: Path) -> Any:
     try:
-        # What Python keeps of a module that it imported is no change to it.
+        # What Python keeps of a module that it imported, or an editor of one that is open, is no change to it.
         if path.is_dir():
-            return {each.name: _stat(each) for each in path.iterdir() if each.name != "__pycache__"}
+            return {each.name: _stat(each) for each in path.iterdir() if not repository.is_litter(each.name)}
         stat = path.stat()
     except OSError:
         return None

@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from lockstep.errors import InputError
+from lockstep.running import repository
 
 if TYPE_CHECKING:
     from grimp import ImportGraph
@@ -58,7 +59,7 @@ def _by_folder(files: AbstractSet[Path], root: Path) -> tuple[str, ...]:
 
 def _is_whole(folder: Path, files: AbstractSet[Path], root: Path) -> bool:
     """A folder of modules only, three or more, no package within, and all of them are needed."""
-    inside = {path for path in (root / folder).iterdir() if path.name != "__pycache__"}
+    inside = {path for path in (root / folder).iterdir() if not repository.is_litter(path.name)}
     return len(inside) > 2 and {root / file for file in files if file.parent == folder} == inside
 
 

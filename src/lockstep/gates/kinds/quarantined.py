@@ -32,7 +32,7 @@ def find(gate: QuarantineGate, evidence: Evidence) -> Found:
     parts = [(int(counted["quarantine"]), int(counted["rows"]), "")]
     rows = evidence.comparison.rows
     if rows is not None and rows.refused:
-        parts.append((rows.refused, rows.joined + rows.refused + rows.gone, " of the base's holdout"))
+        parts.append((rows.refused, rows.due, " of the base's holdout"))
     found = ", ".join(f"{words.share(part, whole)}{what}" for part, whole, what in parts)
     broken = any(part > gate.quarantined * whole for part, whole, _ in parts)
     return Found(found=found, state="broken" if broken else "holds")

@@ -29,7 +29,8 @@
     let width = 0;
     new ResizeObserver(() => {
       const now = Math.floor(box.clientWidth);
-      if (now > 0 && now !== width) { width = now; draw(now); }
+      // Drawn in the next frame: what is drawn here may resize the box that is being told of its size.
+      if (now > 0 && now !== width) { width = now; requestAnimationFrame(() => draw(width)); }
     }).observe(box);
   };
 
