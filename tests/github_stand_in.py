@@ -338,23 +338,42 @@ def _pulls_of_commit(hub: GitHub, asked: Asked) -> Any:
 def _compare(hub: GitHub, asked: Asked) -> Any:
     base, head = asked.parts
     common = hub.git("merge-base", base, head)
-    names = hub.git("diff", "--name-status", "--find-renames", common, head).splitlines()
-    files = []
-    for line in names:
-        status, *paths = line.split("\t")
-        files.append({"filename": paths[-1], "status": status} | ({"previous_filename": paths[0]} if paths[1:] else {}))
     return {
         "merge_base_commit": {"sha": common},
         "ahead_by": int(hub.git("rev-list", "--count", f"{base}..{head}")),
         "behind_by": int(hub.git("rev-list", "--count", f"{head}..{base}")),
-        "files": files[:300],
+        "files": _changed(hub, common, head)[:300],
     }
 
 
+def _changed(hub: GitHub, base: str, head: str) -> list[dict[str, Any]]:
+    said = hub.git("diff", "--name-status", "--find-renames", base, head).splitlines()
+    files = []
+    for line in said:
+        status, *paths = line.split("\t")
+        files.append({"filename": paths[-1], "status": status} | ({"previous_filename": paths[0]} if paths[1:] else {}))
+    return files
+
+
+def _files(hub: GitHub, asked: Asked) -> Any:
+    pull = hub.pull(asked.parts[0])
+    head = f"refs/pull/{pull.number}/head"
+    return _changed(hub, hub.git("merge-base", pull.base, head), head)[:3000]
+
+
+def _contents(hub: GitHub, asked: Asked) -> Any:
+    try:
+        text = hub.git("show", f"{asked.query['ref']}:{asked.parts[0]}")
+    except Problem:
+        raise Problem(404, "Not Found") from None
+    return {"encoding": "base64", "content": base64.encodebytes(text.encode()).decode()}
+
+
 def _commit(hub: GitHub, asked: Asked) -> Any:
-    tree, date = hub.git("show", "-s", "--format=%T %ct", asked.parts[0]).split()
+    tree, date, *parents = hub.git("show", "-s", "--format=%T %ct %P", asked.parts[0]).split()
     when = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(int(date)))
-    return {"sha": asked.parts[0], "tree": {"sha": tree}, "committer": {"date": when}}
+    shown = [{"sha": parent} for parent in parents]
+    return {"sha": asked.parts[0], "tree": {"sha": tree}, "committer": {"date": when}, "parents": shown}
 
 
 def _make_tree(hub: GitHub, asked: Asked) -> Any:
@@ -457,6 +476,8 @@ SHA = "([0-9a-f]{40})"
 ROUTES: list[tuple[str, str, str, str, Route]] = [
     ("GET", "pulls", "pull-requests", "read", _pulls),
     ("GET", r"pulls/(\d+)", "pull-requests", "read", lambda hub, asked: hub.shown(hub.pull(asked.parts[0]))),
+    ("GET", r"pulls/(\d+)/files", "pull-requests", "read", _files),
+    ("GET", "contents/(.+)", "contents", "read", _contents),
     ("GET", f"commits/{SHA}/pulls", "pull-requests", "read", _pulls_of_commit),
     ("GET", r"compare/(.+?)\.\.\.(.+)", "contents", "read", _compare),
     ("GET", f"git/commits/{SHA}", "contents", "read", _commit),

@@ -18,11 +18,12 @@ import cml_stand_in
 from github_stand_in import GitHub, Pull
 from lockstep.github import answer, runs
 from lockstep.github.api import Api
+from lockstep.markdown import escape
 
 JUDGE = {"actions": "write", "checks": "write", "contents": "write", "pull-requests": "write"}
 """What comment.yml's job may do."""
 
-LOCK = "schema: '2.0'\nstages:\n  train:\n    cmd: python -m x\n    outs:\n    - path: model/m\n      md5: {md5}\n"
+LOCK = "schema: '2.0'\nstages:\n  train:\n    cmd: x\n    outs:\n    - path: model/model.onnx\n      md5: {md5}\n"
 SEAL = "# of dvc.lock\ntrain {sha}\n"
 
 
@@ -39,11 +40,18 @@ def document(**changes: Any) -> dict[str, Any]:
 REFUSED: dict[str, Any] = {"conclusion": "failure", "word": "worse", "headline": "customers: worse, refused"}
 
 
+def report(verdict: Mapping[str, Any] | None = None, text: str = "hello @everyone\n") -> bytes:
+    """A report.md of a verdict."""
+    said = document(**verdict or {})
+    mark = "✅" if said["conclusion"] == "success" else "❌"
+    return f"## {mark} {escape(said['headline'])}\n\n{text}".encode()
+
+
 def files(manifest: Mapping[str, Any], **more: bytes) -> dict[str, bytes]:
     """What an artifact holds, by name."""
     return {
         "manifest.json": json.dumps(manifest).encode(),
-        "report/report.md": b"## customers: better\n\nhello @everyone\n",
+        "report/report.md": report(),
         "report/report.html": b"<!doctype html><title>report</title>",
         "report/verdict.json": json.dumps(document()).encode(),
     } | more
@@ -137,12 +145,13 @@ class World:
             "removed": [path for path, text in moved.items() if text is None],
         } | manifest  # fmt: skip
         written = {f"tree/{path}": text.encode() for path, text in moved.items() if text is not None}
-        return files(said, **written, **{"report/verdict.json": json.dumps(document(**verdict)).encode()})
+        told = {"report/verdict.json": json.dumps(document(**verdict)).encode(), "report/report.md": report(verdict)}
+        return files(said, **written, **told)
 
     def api(self, permissions: Mapping[str, str] | None = None) -> Api:
         """The API, as comment.yml's job may use it."""
         token = self.hub.token(JUDGE if permissions is None else permissions)
-        return Api(repository=self.hub.repository, token=token, url=self.hub.url, pause=0.001)
+        return Api(repository=self.hub.repository, token=token, url=self.hub.url, pause=0.001, longest=0.01)
 
     def desk(self, **changes: Any) -> answer.Desk:
         """Who answers."""

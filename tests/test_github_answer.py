@@ -40,7 +40,7 @@ def test_a_verdict_is_said_in_a_check_and_in_a_comment(world: World) -> None:
     said = world.answer(world.run(pull))
     assert said == [f"pull request 1 at {world.head(pull)[:7]}: success: customers: better, safe to merge"]
     assert world.verdict(world.head(pull)) == ("success", "customers: better, safe to merge")
-    assert "## customers: better" in body(world)
+    assert "## ✅ customers: better" in body(world)
     assert "[this run](https://github.example/" in body(world)
     assert not world.hub.dispatched
 
@@ -49,14 +49,6 @@ def test_a_refusal_is_a_failed_check(world: World) -> None:
     pull = world.propose()
     world.answer(world.run(pull, verdict=REFUSED))
     assert world.verdict(world.head(pull)) == ("failure", "customers: worse, refused")
-
-
-def test_nobody_is_called_by_a_report(world: World) -> None:
-    pull = world.propose()
-    hostile = "@everyone ![x](https://e.example/x.png) <img src=x> <IFRAME>"
-    contents = world.left(pull, {}, {}) | {"report/report.md": hostile.encode()}
-    world.answer(world.run(pull, contents=contents))
-    assert not {"@everyone", "![x]", "<img", "<IFRAME"} & set(body(world).replace("(", " ").split())
 
 
 def test_the_next_run_changes_the_same_comment(world: World) -> None:
@@ -156,7 +148,7 @@ def test_a_branch_that_moved_on_meanwhile_gets_no_commit_and_no_comment(world: W
     newer = world.commit("idea", {"params.yaml": "seed: 3\n"})
     world.answer(run)
     assert world.hub.head("idea") == newer
-    assert world.verdict(run.sha)[0] == "success"
+    assert world.verdict(run.sha) == ("failure", "the lock is to be committed · customers: better, safe to merge")
     assert world.verdict(newer) == ("none", "")
     assert not pull.comments
 
@@ -283,7 +275,7 @@ def test_the_number_in_the_artifact_is_not_believed(world: World) -> None:
 def test_a_branch_that_changes_what_judges_it_is_called_so_whatever_its_report_says(world: World) -> None:
     world.propose({".github/workflows/test.yml": "on: pull_request\n", "src/lockstep/cli.py": "", "a.txt": ""})
     world.answer(world.run(world.hub.pulls[1]))
-    assert body(world).index("changes what judges it") < body(world).index("## customers: better")
+    assert body(world).index("changes what judges it") < body(world).index("## ✅ customers: better")
     assert "`.github/workflows/test.yml`, `src/lockstep/cli.py`" in body(world)
     title = world.verdict(world.head(world.hub.pulls[1]))[1]
     assert title == "changes what judges it · customers: better, safe to merge"
@@ -370,7 +362,7 @@ def test_a_maintainers_label_overrides_and_is_recorded(world: World, role: str) 
     assert "grace" in title
     assert "20" in title
     assert "Overridden by grace" in body(world)
-    assert "## customers: better" in body(world)
+    assert "## ❌ customers: worse" in body(world)
 
 
 @pytest.mark.parametrize("role", ["read", "triage", "none"])
@@ -443,7 +435,7 @@ def queued(world: World, *, moved: Mapping[str, str | None] | None = None, **mor
     sha = world.commit(branch, {}, base="idea")
     group = world.hub.run(sha, "merge_group", branch)
     group["conclusion"] = more.pop("conclusion", "success")
-    left = world.left(pull, moved or {}, more.pop("verdict", {}), head=sha)
+    left = world.left(pull, moved or {}, more.pop("verdict", {}), **{"head": sha} | more)
     world.hub.artifact(group["id"], zipped(left))
     world.answer(runs.of_event({"workflow_run": group}))
     return sha
@@ -461,6 +453,22 @@ def test_an_untrue_lock_fails_in_the_queue_and_no_label_lifts_that(world: World)
     world.hub.label(pull, LABEL, "ada")
     assert world.verdict(queued(world, moved=MOVED)) == ("failure", "could not be judged in the queue")
     assert ("POST", "/graphql") not in world.hub.asked
+
+
+@pytest.mark.parametrize("lie", [{"tree": "e" * 40}, {"base": "e" * 40}])
+def test_a_queues_run_that_is_about_something_else_is_not_believed(world: World, lie: Mapping[str, str]) -> None:
+    world.propose()
+    assert world.verdict(queued(world, **lie)) == ("failure", "could not be judged in the queue")
+
+
+def test_a_queues_run_that_was_compared_with_itself_is_not_believed(world: World) -> None:
+    pull = world.propose()
+    assert world.verdict(queued(world, base=world.head(pull)))[0] == "failure"
+
+
+def test_a_group_that_stands_on_another_group_was_compared_with_that(world: World) -> None:
+    world.propose()
+    assert world.verdict(queued(world, base="c" * 40))[0] == "success"
 
 
 def test_a_failed_run_fails_in_the_queue(world: World) -> None:

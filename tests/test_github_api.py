@@ -62,12 +62,33 @@ def test_what_writes_is_sent_once_unless_nothing_was_done(world: World) -> None:
     assert len(pull.comments) == 1
 
 
+def test_a_spent_rate_limit_is_waited_for_but_not_for_long(world: World) -> None:
+    spent = {"x-ratelimit-remaining": "0", "x-ratelimit-reset": "9999999999"}
+    world.hub.faults = [Fault("GET", "/pulls", 403, 2, spent)]
+    assert [*world.api().pages("pulls")] == []
+    world.hub.faults = [Fault("GET", "/pulls", 403, 9, spent)]
+    with pytest.raises(ApiError, match="403"):
+        world.api().get("pulls")
+
+
 def test_a_refusal_says_what_github_said(world: World) -> None:
     world.propose()
     with pytest.raises(ApiError, match=r"403 Resource not accessible by integration .* may lack a permission"):
         world.api({"pull-requests": "read"}).post("issues/1/comments", {"body": "x"})
     with pytest.raises(ApiError, match="token is not valid"):
         Api(repository=world.hub.repository, token="wrong", url=world.hub.url).get("pulls")
+
+
+@pytest.mark.parametrize("content", [b"<html>please log in</html>", b"", b"3"])
+def test_an_answer_that_is_not_github_s_is_said_to_be_none(content: bytes, monkeypatch: pytest.MonkeyPatch) -> None:
+    import requests
+
+    answer = requests.Response()
+    answer.status_code, answer._content, answer.url = 200, content, "https://portal.example/x"
+    monkeypatch.setattr(requests, "request", lambda *_, **__: answer)
+    api = Api(repository="me/x", token="t")
+    with pytest.raises(OutsideError, match="portal.example answered 200, but not as GitHub's API does: GITHUB_API_URL"):
+        list(api.pages("pulls", "items"))
 
 
 def test_what_is_not_there_is_none(world: World) -> None:

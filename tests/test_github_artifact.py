@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from github_world import LOCK, SEAL, document, files, zipped
+from github_world import LOCK, SEAL, document, files, report, zipped
 from lockstep.errors import InputError, Refused
 from lockstep.github.artifact import Bundle, Poisoned, read
 from lockstep.github.packing import pack
@@ -175,7 +175,7 @@ def test_a_report_that_is_empty_or_too_long_is_refused(report: bytes) -> None:
 def project(tmp_path: Path) -> Path:
     contents = {
         "dvc.lock": LOCK.format(md5="a" * 32), "reports/metrics.json": "{}\n", "reports/roc.json": "[]\n",
-        "params.yaml": "seed: 1\n", ".gitignore": "/report/\n/artifact/\n", "report/report.md": "hello\n",
+        "params.yaml": "seed: 1\n", ".gitignore": "/report/\n/artifact/\n", "report/report.md": report().decode(),
         "report/report.html": "<p>", "report/verdict.json": json.dumps(document()),
     }  # fmt: skip
     for name, text in contents.items():
@@ -228,3 +228,43 @@ def test_without_a_report_there_is_nothing_to_pack(project: Path) -> None:
     (project / "report/verdict.json").unlink()
     with pytest.raises(InputError, match="`lockstep report` writes it"):
         pack(project, "HEAD", None)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "## ✅ customers: better\n",
+        "## ❌ customers: better, safe to merge\n",
+        "customers: better, safe to merge",
+        "\n## x\n",
+    ],
+)
+def test_a_report_begins_with_the_verdict_and_its_headline(text: str) -> None:
+    with pytest.raises(Poisoned, match="does not begin with"):
+        read(zipped(files(MANIFEST, **{"report/report.md": text.encode()})))
+
+
+@pytest.mark.parametrize("headline", ["a *b* | <c>: better", "x" * 400, "`a`: worse, within its gates"])
+def test_a_headline_of_odd_characters_is_recognised(headline: str) -> None:
+    said: dict[str, Any] = {"headline": headline}
+    told = {"report/verdict.json": json.dumps(document(**said)).encode(), "report/report.md": report(said)}
+    assert read(zipped(files(MANIFEST, **told))).document.headline == headline
+
+
+GATE = {
+    "id": "x", "title": "x", "asked": "x", "found": "x", "state": "holds", "passes": True, "origin": "this change",
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("gates", "trusted"), [([], False), ([GATE], False), ([{**GATE, "id": "roc_auc-against-champion"}], True)]
+)
+def test_what_is_worse_is_green_only_where_a_gate_says_how_much(gates: list[dict[str, Any]], trusted: bool) -> None:
+    packed = zipped(
+        files(MANIFEST, **{"report/verdict.json": json.dumps(document(word="worse", gates=gates)).encode()})
+    )
+    if trusted:
+        assert read(packed).document.word == "worse"
+    else:
+        with pytest.raises(Poisoned, match="how much worse is allowed"):
+            read(packed)

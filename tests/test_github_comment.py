@@ -109,7 +109,9 @@ def test_the_recorded_sha_256_is_insisted_on(world: World, pull: Pull) -> None:
     assert by_cml(pull) == [True]
     world.cml.write_bytes(world.cml.read_bytes() + b"# changed\n")
     with pytest.raises(Refused, match="it was not run"):
-        put(world)
+        put(world, BODY.replace("hello", "again"))
+    assert "again" in pull.comments[0]["body"]
+    assert by_cml(pull) == [False]
 
 
 def test_cml_gets_a_home_of_its_own_and_the_token_only_in_its_environment(
@@ -131,13 +133,16 @@ def test_cml_gets_a_home_of_its_own_and_the_token_only_in_its_environment(
     assert given["REPO_TOKEN"] not in said
 
 
-def test_a_report_that_github_would_refuse_is_not_sent() -> None:
-    with pytest.raises(ValueError, match="too long"):
-        comment.compose(report="x" * 65_500)
+@pytest.mark.parametrize("text", ["@a ", "<<<<", "&#64;", "x\n", "`"])
+def test_a_report_that_grows_when_it_is_tamed_is_cut_to_what_a_comment_holds(text: str) -> None:
+    made = comment.compose(notices=["x" * 4000], report="## ok\n" + text * (60_000 // len(text)), foot="a foot")
+    assert len(made) < comment.MOST - 1000
+    assert made.endswith("<sub>a foot</sub>\n")
 
 
-def test_the_longest_report_that_is_allowed_fits() -> None:
-    assert len(comment.compose(notices=["x" * 4000], report="x" * 60_000)) < comment.MOST
+def test_the_longest_report_that_is_allowed_fits_whole() -> None:
+    report = "x" * 60_000
+    assert report in comment.compose(notices=["x" * 3000], report=report)
 
 
 def test_what_a_label_says_is_exchanged_and_the_rest_stays(world: World, pull: Pull) -> None:

@@ -14,8 +14,6 @@ from github_stand_in import Pull
 from github_world import World, a_world
 from lockstep.errors import InputError, Refused
 from lockstep.github import surroundings, task
-from lockstep.github.judges import JUDGES
-from lockstep.report import changes
 
 
 @pytest.fixture
@@ -112,7 +110,3 @@ def test_a_step_tells_the_next_ones(tmp_path: Path) -> None:
     assert (tmp_path / "summary").read_text() == "# hello\n"
     with pytest.raises(ValueError, match="one line"):
         here.tell("base", "abc\nnumber=9")
-
-
-def test_the_report_and_the_comment_agree_on_what_judges() -> None:
-    assert sorted(JUDGES) == sorted(changes.JUDGES)

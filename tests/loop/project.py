@@ -12,7 +12,7 @@ import yaml
 
 import small
 from conftest import ROOT
-from loop.runner import set_up
+from loop.job import set_up
 
 COPIED = (
     ".github/workflows", ".gitignore", ".gitattributes", ".dvcignore", ".dvc/config", ".dvc/.gitignore", "Makefile",

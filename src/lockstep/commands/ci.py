@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import click
 
 if TYPE_CHECKING:
-    from lockstep.github.answer import Desk
+    from lockstep.github.desk import Desk
     from lockstep.github.surroundings import Surroundings
 
 
@@ -71,7 +71,7 @@ def label() -> None:
 
 def _desk(around: Surroundings) -> Desk:
     from lockstep.github import api
-    from lockstep.github.answer import Desk
+    from lockstep.github.desk import Desk
 
     asked, app_token = api.from_environment(os.environ), os.environ.get("LOCKSTEP_APP_TOKEN", "")
     return Desk(

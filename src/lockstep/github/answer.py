@@ -1,61 +1,57 @@
-"""What is said of a run that has ended: check run, commit of the lock, comment.
+"""What is said of a run that has ended: commit of the lock, comment, check run.
 
 This side is trusted, and may write; what the run left is data that anybody may have made. So the pull request, its base
 and what it changes are asked of GitHub, and the artifact gives only the verdict's words and files from a fixed list.
+All of it may be done again: an answer that broke off is finished by the next one.
 """
 
 from __future__ import annotations
 
-import os
-from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import replace
 
-from lockstep.errors import InputError
-from lockstep.github import checks, comment, commits, judges, override, runs, words
+from lockstep.errors import LockstepError, OutsideError, Refused
+from lockstep.github import checks, comment, commits, judges, override, queue, runs, words
 from lockstep.github.api import Api, ApiError
 from lockstep.github.artifact import Bundle, Poisoned
 from lockstep.github.checks import Check
+from lockstep.github.desk import Desk
+from lockstep.github.locking import with_lock
+from lockstep.github.override import Override
 from lockstep.github.runs import Pull, Run
 from lockstep.github.task import behind
-from lockstep.markdown import code, escape
+from lockstep.github.verdicts import Answer, also, believe, check_of, marked, refuse, unjudged
+from lockstep.markdown import escape
+from lockstep.running.console import say
+
+__all__ = ["Desk", "of_label", "of_run"]
 
 REQUIRED = "test.yml"
 """The workflow whose checks are required as well: GitHub starts none for a commit made with a workflow's token."""
 
 
-@dataclass(frozen=True, kw_only=True)
-class Answer:
-    """What is going to be said. `commit` is the commit that was made of the moved files, if any."""
-
-    check: Check
-    report: str
-    notices: tuple[str, ...] = ()
-    foot: str = ""
-    commit: str = ""
-
-
-@dataclass(frozen=True, kw_only=True)
-class Desk:
-    """Who answers: the API, the team's choice, and the environment that CML runs in. `committer` is the API with an
-    App's token, whose commits start workflows, where a team has one.
-    """
-
-    api: Api
-    default_branch: str
-    committer: Api | None = None
-    authors_commit: bool = False
-    environ: Mapping[str, str] = field(default_factory=lambda: os.environ, repr=False)
-
-
 def of_run(desk: Desk, run: Run) -> list[str]:
-    """Answer a run that has ended; says in sentences what was done."""
+    """Answer a run that has ended; says in sentences what was done.
+
+    Raises what GitHub's API raised, and records where it can that nothing could be judged; `Refused` for a CML that is
+    not the recorded one, and what writing the comment raised, both after the verdict was recorded.
+    """
     if run.conclusion == "action_required":
         return ["the run waits for somebody to approve it: nothing to say yet"]
-    found = _found(desk.api, run)
-    if run.event == "merge_group":
-        return [_of_queue(desk, run, found)]
-    pulls = runs.pull_of(desk.api, run)
-    said = [_of_pull(desk, run, pull, found) for pull in _about(desk.api, run, pulls, found)]
+    into = queue.into_of(desk, run) if run.event == "merge_group" else ""
+    with _recorded(desk.api, run, into):
+        found = _found(desk.api, run)
+        if run.event == "merge_group":
+            return [queue.answer(desk, run, found)]
+        pulls = _about(desk.api, run, runs.pull_of(desk.api, run), found)
+    said, troubles = [], list[LockstepError]()
+    for pull in pulls:
+        with _recorded(desk.api, run, _into(pull)):
+            said.append(_of_pull(desk, run, pull, found, troubles))
+    if troubles:
+        say("\n".join(said))
+        raise troubles[0]
     return said or [f"no open pull request is about {run.sha[:7]}: nothing to say"]
 
 
@@ -68,9 +64,25 @@ def of_label(desk: Desk, number: int) -> str:
     if last is None:
         return f"{pull.head[:7]} has no verdict yet: the label is looked at when it has"
     mark = override.look(desk.api, number, pull.head)
-    checks.put(desk.api, _with(last, mark), pull.head)
+    made = checks.put(desk.api, marked(last, mark), pull.head)
+    newer = checks.latest(desk.api, pull.head, _into(pull), before=made)
+    if newer not in (None, last):
+        # A run was answered meanwhile, and its verdict is the newer one.
+        last = newer
+        checks.put(desk.api, marked(last, mark), pull.head)
     comment.change_override(desk.api, number, words.override_notice(mark), environ=desk.environ)
     return words.overridden(mark) or f"the label is gone: {last.conclusion}"
+
+
+@contextmanager
+def _recorded(api: Api, run: Run, into: str) -> Iterator[None]:
+    """Where GitHub's API fails, the commit says so: silence would leave an older verdict, or none, to stand."""
+    try:
+        yield
+    except OutsideError as error:
+        with suppress(OutsideError):
+            checks.put(api, unjudged(run, f"{escape(str(error))} Run comment.yml again.", into), run.sha)
+        raise
 
 
 def _found(api: Api, run: Run) -> Bundle | Poisoned:
@@ -93,140 +105,89 @@ def _about(api: Api, run: Run, pulls: list[Pull], found: Bundle | Poisoned) -> l
     return [pull for pull in pulls if judges.changed(api, pull, run.sha).merge_base == found.manifest.base] or pulls
 
 
-def _of_pull(desk: Desk, run: Run, pull: Pull, found: Bundle | Poisoned) -> str:
-    changed = judges.changed(desk.api, pull, run.sha)
-    answer = _judge(desk, run, pull, found, changed)
+def _of_pull(desk: Desk, run: Run, pull: Pull, found: Bundle | Poisoned, troubles: list[LockstepError]) -> str:
+    """Answer it in one pull request. What goes wrong with the comment is added to `troubles`."""
+    answer = _started(desk, pull, _judge(desk, run, pull, found))
     mark = override.look(desk.api, pull.number, run.sha)
-    check = _with(answer.check, mark)
-    for sha in [run.sha, *([answer.commit] if answer.commit else [])]:
-        checks.put(desk.api, check, sha)
-    if answer.commit and desk.committer is None:
-        desk.api.post(f"actions/workflows/{REQUIRED}/dispatches", {"ref": pull.branch})
-    if pull.head == run.sha:
-        body = comment.compose(
-            override=words.override_notice(mark), notices=answer.notices, report=answer.report, foot=answer.foot
-        )
-        comment.put(desk.api, pull.number, body, environ=desk.environ)
-    shown = check.overridden or f"{check.conclusion}: {check.title}"
-    return f"pull request {pull.number} at {run.sha[:7]}: {shown}"
+    trouble = _commented(desk, run, pull, answer, mark)
+    if trouble:
+        troubles.append(trouble)
+        answer = _uncommented(answer, trouble)
+    shas = [run.sha, *([answer.commit] if answer.commit else [])]
+    _record(desk.api, marked(answer.check, mark), shas)
+    # A label is answered in a job of its own: one that was set or taken away meanwhile may have been overtaken.
+    now = override.look(desk.api, pull.number, run.sha)
+    if now != mark:
+        _record(desk.api, marked(answer.check, now), shas)
+        comment.change_override(desk.api, pull.number, words.override_notice(now), environ=desk.environ)
+    check = marked(answer.check, now)
+    return f"pull request {pull.number} at {run.sha[:7]}: {check.overridden or f'{check.conclusion}: {check.title}'}"
 
 
-def _judge(desk: Desk, run: Run, pull: Pull, found: Bundle | Poisoned, changed: judges.Changed) -> Answer:
-    notices = [words.judges_notice(changed)]
-    if impostors := checks.impostors(desk.api, run.sha):
-        notices.append(words.impostor_notice(impostors))
-    notices = [notice for notice in notices if notice]
+def _judge(desk: Desk, run: Run, pull: Pull, found: Bundle | Poisoned) -> Answer:
+    changed = judges.changed(desk.api, pull, run.sha)
+    impostors = checks.impostors(desk.api, run.sha, _into(pull))
+    boxes = [
+        words.judges_notice(changed), words.impostor_notice(impostors) if impostors else "", words.runs_notice(changed)
+    ]  # fmt: skip
+    notices = tuple(notice for notice in boxes if notice)
     try:
-        bundle = _trusted(desk.api, found, changed)
+        bundle = believe(desk.api, found, [changed.merge_base])
     except (Poisoned, commits.OtherTree) as why:
         late = escape(behind(pull.base_name, changed.behind)).replace("\\`", "`") if changed.behind else ""
-        return _unjudged(run, pull, f"{why} {late}".strip(), notices)
+        said = f"{why} {late}".strip()
+        return Answer(check=unjudged(run, said, _into(pull)), report=words.unjudged(run, said), notices=notices)
     answer = Answer(
-        check=_check(run, bundle, _into(pull)), report=words.tame(bundle.report), foot=words.foot(pull, run, bundle),
-        notices=tuple(notices),
+        check=check_of(run, bundle, _into(pull)), report=bundle.report, foot=words.foot(pull, run, bundle),
+        notices=notices,
     )  # fmt: skip
+    return with_lock(desk, run, pull, bundle, _suspected(answer, changed, impostors))
+
+
+def _suspected(answer: Answer, changed: judges.Changed, impostors: list[str]) -> Answer:
+    """The answer with what people must know who see no more than its title."""
     if changed.judges:
-        answer = replace(answer, check=_also(answer.check, "changes what judges it"))
-    if impostors:
-        answer = _refuse(answer, "something else calls itself lockstep verdict")
-    return _with_lock(desk, pull, bundle, answer) if words.changed_paths(bundle) else answer
+        answer = replace(answer, check=also(answer.check, "changes what judges it"))
+    if not changed.complete:
+        answer = refuse(answer, "more files changed than GitHub lists")
+    return refuse(answer, "something else calls itself lockstep verdict") if impostors else answer
 
 
-def _trusted(api: Api, found: Bundle | Poisoned, changed: judges.Changed) -> Bundle:
-    if isinstance(found, Poisoned):
-        raise found
-    if found.manifest.base != changed.merge_base:
-        raise Poisoned(
-            f"It was compared with {found.manifest.base[:7]}, and what this branch has of its base is "
-            f"{changed.merge_base[:7]}."
-        )
-    commits.insist(api, found)
-    return found
-
-
-def _with_lock(desk: Desk, pull: Pull, bundle: Bundle, answer: Answer) -> Answer:
-    """The lock moved: commit it where that is ours to do, else say how its author does."""
-    if pull.head != bundle.manifest.head:
+def _started(desk: Desk, pull: Pull, answer: Answer) -> Answer:
+    """Start the tests on the lock's commit, unless an App made it."""
+    if not answer.commit or desk.committer is not None:
         return answer
-    why = _why_not_ours(desk, pull)
-    if not why:
-        try:
-            made = commits.commit(desk.committer or desk.api, pull, bundle, _message(bundle))
-        except commits.Moved:
-            return answer
-        except ApiError as error:
-            why = f"It could not be committed here: {escape(str(error))}"
-        else:
-            return replace(answer, commit=made, report=f"{answer.report}\n\n{words.committed_notice(made, bundle)}")
-    refused = _refuse(answer, "the lock is to be committed")
-    return replace(refused, notices=(words.uncommitted_notice(why, bundle), *answer.notices))
+    try:
+        desk.api.post(f"actions/workflows/{REQUIRED}/dispatches", {"ref": pull.branch})
+    except ApiError as error:
+        return replace(answer, notices=(*answer.notices, words.unstarted_notice(str(error))))
+    return answer
 
 
-def _why_not_ours(desk: Desk, pull: Pull) -> str:
-    """Why the lock is not ours to commit; "" when it is."""
-    if not pull.is_of(desk.api.repository):
-        return "This branch is in a fork, where nothing is written from here."
-    if desk.authors_commit:
-        return "In this repository authors commit the lock."
-    if pull.branch == desk.default_branch:
-        return f"Nothing is written to {code(pull.branch)} from here."
-    return ""
+def _commented(desk: Desk, run: Run, pull: Pull, answer: Answer, mark: Override | None) -> LockstepError | None:
+    """Write the comment, unless the branch has moved on; returns what went wrong."""
+    if pull.head not in (run.sha, answer.commit):
+        return None
+    body = comment.compose(
+        override=words.override_notice(mark), verdict=words.verdict_line(answer.check), notices=answer.notices,
+        report=answer.report, foot=answer.foot, run=run.url,
+    )  # fmt: skip
+    try:
+        comment.put(desk.api, pull.number, body, environ=desk.environ)
+    except (OutsideError, Refused) as error:
+        return error
+    return None
 
 
-def _message(bundle: Bundle) -> tuple[str, str]:
-    head = bundle.manifest.head
-    return f"Lock what {head[:7]} makes", f"Evaluated at {head} against {bundle.manifest.base}: {bundle.document.word}."
+def _uncommented(answer: Answer, trouble: LockstepError) -> Answer:
+    """The answer whose check says what the comment should have, where it was not written as it should be."""
+    summary = "\n\n".join([f"The comment: {escape(str(trouble))}", *answer.notices, answer.check.summary])
+    return replace(answer, check=replace(answer.check, summary=summary))
 
 
-def _of_queue(desk: Desk, run: Run, found: Bundle | Poisoned) -> str:
-    """A queue's group: nothing is committed or commented, and an untrue lock is a failure that no label lifts."""
-    if run.queue is None:
-        raise InputError(f"`{run.branch}` is not a branch of a merge queue")
-    branch, number = run.queue
-    into = "" if branch == desk.default_branch else branch
-    if isinstance(found, Bundle) and words.changed_paths(found):
-        found = Poisoned("The lock of what would be merged is not true: its stages ran again and gave other results.")
-    if isinstance(found, Poisoned):
-        check = Check(
-            conclusion="failure", judged=False, title="could not be judged in the queue", summary=str(found),
-            url=run.url, into=into,
-        )  # fmt: skip
-    else:
-        pull = runs.pull(desk.api, number)
-        mark = override.look(desk.api, number, pull.head) if pull else None
-        check = _with(_check(run, found, into), mark)
-    checks.put(desk.api, check, run.sha)
-    return f"the queue's {run.sha[:7]}: {check.overridden or f'{check.conclusion}: {check.title}'}"
-
-
-def _check(run: Run, bundle: Bundle, into: str) -> Check:
-    document = bundle.document
-    lines = [f"- {escape(gate.title)}: {gate.state}" for gate in document.gates]
-    summary = "\n".join([escape(document.sentence), "", *lines])
-    return Check(
-        conclusion=document.conclusion, judged=True, title=document.headline, summary=summary, url=run.url, into=into
-    )
-
-
-def _unjudged(run: Run, pull: Pull, why: str, notices: list[str]) -> Answer:
-    check = Check(
-        conclusion="failure", judged=False, title="could not be judged", summary=why, url=run.url, into=_into(pull)
-    )
-    return Answer(check=check, report=words.unjudged(run, why), notices=tuple(notices))
-
-
-def _refuse(answer: Answer, why: str) -> Answer:
-    return replace(answer, check=replace(_also(answer.check, why), conclusion="failure"))
-
-
-def _also(check: Check, what: str) -> Check:
-    """The check with something before its title, which is what people see where they merge."""
-    return replace(check, title=f"{what} · {check.title}")
-
-
-def _with(check: Check, mark: override.Override | None) -> Check:
-    """The check under a label: green where it counts, and it says who set it."""
-    return replace(check, overridden=words.overridden(mark)) if mark and mark.counts else check
+def _record(api: Api, check: Check, shas: list[str]) -> None:
+    for sha in shas:
+        checks.put(api, check, sha)
 
 
 def _into(pull: Pull) -> str:

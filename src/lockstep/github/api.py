@@ -46,9 +46,12 @@ class Api:
     pause: float = 2.0
     """Seconds before a second try; doubled before each further one."""
 
+    longest: float = 60.0
+    """Seconds that GitHub may let us wait before another try."""
+
     def get(self, path: str, **params: Any) -> Any:
         """What is there."""
-        return self._ask("GET", path, params=params).json()
+        return _json(self._ask("GET", path, params=params))
 
     def find(self, path: str, **params: Any) -> Any | None:
         """What is there, or None where nothing is, or nothing that this token may see."""
@@ -63,8 +66,11 @@ class Api:
         """The items of all pages, in order; `key` names the list in an answer that is a mapping."""
         answer = self._ask("GET", path, params={"per_page": PER_PAGE, **params})
         while True:
-            content = answer.json()
-            yield from content[key] if key else content
+            content = _json(answer)
+            items = content.get(key) if key and isinstance(content, dict) else content
+            if not isinstance(items, list):
+                raise _strange(answer)
+            yield from items
             following = answer.links.get("next", {}).get("url")
             if following is None:
                 return
@@ -73,16 +79,16 @@ class Api:
     def post(self, path: str, content: Mapping[str, Any]) -> Any:
         """Make something."""
         answer = self._ask("POST", path, content=content)
-        return answer.json() if answer.content else None
+        return _json(answer) if answer.content else None
 
     def patch(self, path: str, content: Mapping[str, Any]) -> Any:
         """Change something."""
-        return self._ask("PATCH", path, content=content).json()
+        return _json(self._ask("PATCH", path, content=content))
 
     def graphql(self, query: str, variables: Mapping[str, Any]) -> Any:
         """What a GraphQL query or mutation gives as `data`. Its errors raise `ApiError` with status 422."""
         server = self.url.removesuffix("/v3") if self.url.endswith("/api/v3") else self.url
-        answer = self._ask("POST", f"{server}/graphql", content={"query": query, "variables": dict(variables)}).json()
+        answer = _json(self._ask("POST", f"{server}/graphql", content={"query": query, "variables": dict(variables)}))
         if errors := answer.get("errors"):
             said = "; ".join(str(error.get("message", error)) for error in errors)
             raise ApiError(f"GitHub refused: {said}", 422)
@@ -90,14 +96,19 @@ class Api:
 
     def download(self, path: str, most: int) -> bytes:
         """The bytes behind a path, also where it leads elsewhere. Raises `InputError` beyond `most` bytes."""
+        import requests
+
         answer = self._ask("GET", path, stream=True)
         parts, size = [], 0
-        with answer:
-            for part in answer.iter_content(64 * 1024):
-                parts.append(part)
-                size += len(part)
-                if size > most:
-                    raise InputError(f"it has more than {most:,} bytes")
+        try:
+            with answer:
+                for part in answer.iter_content(64 * 1024):
+                    parts.append(part)
+                    size += len(part)
+                    if size > most:
+                        raise InputError(f"it has more than {most:,} bytes")
+        except requests.RequestException as error:
+            raise _unreachable("GET", path, error) from None
         return b"".join(parts)
 
     def _address(self, path: str) -> str:
@@ -140,7 +151,7 @@ class Api:
                     return answer
                 if last or not _is_worth_another(answer, reads):
                     raise _refused(method, path, answer)
-                wait = _wait(answer, self.pause * 2**attempt)
+                wait = min(_wait(answer, self.pause * 2**attempt), self.longest)
             time.sleep(wait)
         raise AssertionError("the last try returns or raises")
 
@@ -169,13 +180,33 @@ def part(name: str) -> str:
 
 
 def _is_worth_another(answer: requests.Response, reads: bool) -> bool:
-    limited = answer.status_code == 403 and "retry-after" in answer.headers
-    return limited or answer.status_code in (BUSY if reads else UNHEARD)
+    headers = answer.headers
+    limited = "retry-after" in headers or headers.get("x-ratelimit-remaining") == "0"
+    return (answer.status_code == 403 and limited) or answer.status_code in (BUSY if reads else UNHEARD)
 
 
 def _wait(answer: requests.Response, otherwise: float) -> float:
-    said = answer.headers.get("retry-after", "")
-    return min(float(said), 60.0) if said.isdigit() else otherwise
+    """Seconds: what GitHub asks for, or until it counts anew."""
+    said, anew = answer.headers.get("retry-after", ""), answer.headers.get("x-ratelimit-reset", "")
+    if said.isdigit():
+        return float(said)
+    spent = answer.headers.get("x-ratelimit-remaining") == "0" and anew.isdigit()
+    return max(float(anew) - time.time(), otherwise) if spent else otherwise
+
+
+def _json(answer: requests.Response) -> Any:
+    """What it says. Raises `OutsideError` for what GitHub would not say, as the page of a network's login is."""
+    try:
+        return answer.json()
+    except ValueError:
+        raise _strange(answer) from None
+
+
+def _strange(answer: requests.Response) -> OutsideError:
+    return OutsideError(
+        f"{urlsplit(answer.url).netloc} answered {answer.status_code}, but not as GitHub's API does: GITHUB_API_URL is "
+        "wrong, or something in between answers, such as a network's login page"
+    )
 
 
 def _unreachable(method: str, path: str, error: Exception) -> OutsideError:

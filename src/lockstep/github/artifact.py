@@ -18,6 +18,8 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from lockstep.errors import InputError
+from lockstep.markdown import escape
+from lockstep.report.document import Mark
 from lockstep.report.record import Document
 
 NAME = "lockstep"
@@ -94,7 +96,7 @@ def read(zipped: bytes) -> Bundle:
         _check_moved(path, content)
     document = _validate(Document, files[VERDICT], VERDICT)
     _check_agreement(manifest, document)
-    return Bundle(manifest=manifest, document=document, report=_report(files[REPORT]), moved=moved)
+    return Bundle(manifest=manifest, document=document, report=_report(files[REPORT], document), moved=moved)
 
 
 def _files(zipped: bytes) -> Iterator[tuple[str, bytes]]:
@@ -142,6 +144,9 @@ def _check_agreement(manifest: Manifest, document: Document) -> None:
     refused = document.word in NEVER_GREEN or not all(gate.passes for gate in document.gates)
     if document.conclusion == "success" and refused:
         raise Poisoned(f"{VERDICT} calls a success what its own gates or its word refuse")
+    allowed = document.gates_left_out or any("against-champion" in gate.id for gate in document.gates)
+    if document.conclusion == "success" and document.word == "worse" and not allowed:
+        raise Poisoned(f"{VERDICT} calls a success what is worse, and no gate says how much worse is allowed")
 
 
 def _check_moved(path: str, content: bytes) -> None:
@@ -190,10 +195,18 @@ def _validate(model: type[Any], content: bytes, name: str) -> Any:
         raise Poisoned(f"{name} is not as it should be: {where!r}: {first['msg'][:100]}") from None
 
 
-def _report(content: bytes) -> str:
+def _report(content: bytes, document: Document) -> str:
     text = _text(REPORT, content)
     if not text.strip():
         raise Poisoned(f"{REPORT} is empty")
     if len(text) > MARKDOWN_MOST:
         raise Poisoned(f"{REPORT} has more than {MARKDOWN_MOST:,} characters")
+    if text.partition("\n")[0] not in _headings(document):
+        raise Poisoned(f"{REPORT} does not begin with what {VERDICT} says")
     return text
+
+
+def _headings(document: Document) -> list[str]:
+    """The first lines that a report with this verdict may have."""
+    marks = (Mark("good"), Mark("careful")) if document.conclusion == "success" else (Mark("bad"),)
+    return [f"## {mark.text} {escape(document.headline)}" for mark in marks]

@@ -39,14 +39,19 @@ class Check:
     @property
     def name(self) -> str:
         """What branch protection calls it."""
-        return f"{NAME} (into {self.into})" if self.into else NAME
+        return name_of(self.into)
 
 
-def put(api: Api, check: Check, sha: str) -> None:
-    """Record the verdict on a commit. Never neutral: GitHub lets neutral pass."""
+def name_of(into: str) -> str:
+    """The verdict's name for what is to be merged into a branch; "" is the default one."""
+    return f"{NAME} (into {into})" if into else NAME
+
+
+def put(api: Api, check: Check, sha: str) -> int:
+    """Record the verdict on a commit; returns its number. Never neutral: GitHub lets neutral pass."""
     title = check.overridden or check.title
     summary = "\n\n".join([*([check.overridden] if check.overridden else []), check.title, check.summary])
-    api.post(
+    made = api.post(
         "check-runs",
         {
             "name": check.name,
@@ -58,19 +63,22 @@ def put(api: Api, check: Check, sha: str) -> None:
             "output": {"title": title[:250], "summary": summary[:SUMMARY_MOST]},
         },
     )
+    return int(made["id"])
 
 
-def latest(api: Api, sha: str, into: str = "") -> Check | None:
-    """The last verdict that was recorded on a commit, as it was before any override; None when there is none."""
-    name = f"{NAME} (into {into})" if into else NAME
-    runs = api.pages(f"commits/{sha}/check-runs", "check_runs", check_name=name, filter="all")
+def latest(api: Api, sha: str, into: str = "", before: int | None = None) -> Check | None:
+    """The last verdict that was recorded on a commit (before the one of that number), as it was before any override;
+    None when there is none.
+    """
+    runs = api.pages(f"commits/{sha}/check-runs", "check_runs", check_name=name_of(into), filter="all")
     ours = [run for run in runs if _OURS.fullmatch(run.get("external_id") or "")]
+    ours = [run for run in ours if before is None or run["id"] < before]
     return _check(max(ours, key=lambda run: run["id"]), into) if ours else None
 
 
-def impostors(api: Api, sha: str) -> list[str]:
+def impostors(api: Api, sha: str, into: str = "") -> list[str]:
     """Links to checks on a commit that only bear the verdict's name: a branch's workflow may call its job so."""
-    named = api.pages(f"commits/{sha}/check-runs", "check_runs", check_name=NAME, filter="all")
+    named = api.pages(f"commits/{sha}/check-runs", "check_runs", check_name=name_of(into), filter="all")
     return [str(run["html_url"]) for run in named if not _OURS.fullmatch(run.get("external_id") or "")]
 
 

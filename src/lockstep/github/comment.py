@@ -6,9 +6,10 @@ import os
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from lockstep.errors import OutsideError
+from lockstep.errors import OutsideError, Refused
 from lockstep.github import cml
 from lockstep.github.api import Api
+from lockstep.github.taming import tame
 from lockstep.running.console import say
 
 MARK = "<!-- lockstep: report -->"
@@ -16,29 +17,40 @@ OVERRIDE_ENDS = "<!-- lockstep: override -->"
 """The report's first lines: a mark that this is ours, what an override says, where that ends."""
 
 MOST = 65_536
-"""Characters of a comment that GitHub takes; CML adds about a hundred."""
+"""Characters of a comment that GitHub takes."""
+
+SPARE = 2_000
+"""Characters that are left for CML's own line and for what a later label says."""
 
 BOT = "github-actions[bot]"
 """Who comments with a workflow's own token."""
 
 
-def compose(*, override: str = "", notices: Sequence[str] = (), report: str, foot: str = "") -> str:
+def compose(
+    *, override: str = "", verdict: str = "", notices: Sequence[str] = (), report: str, foot: str = "", run: str = ""
+) -> str:
     """The body: what a label says, what the trusted side says, the report, a foot in small letters.
 
-    Raises `ValueError` when it would be longer than GitHub takes.
+    The report is tamed, and cut to the room that is left; it may lead to `run` alone.
     """
-    parts = [_top(override), *notices, report.strip("\n"), *([f"---\n<sub>{foot}</sub>"] if foot else [])]
-    body = "\n\n".join(parts) + "\n"
-    if len(body) > MOST - 500:
-        raise ValueError(f"a comment of {len(body):,} characters is too long")
-    return body
+    before = [_top(override), *([verdict] if verdict else []), *notices]
+    after = [f"---\n<sub>{foot}</sub>"] if foot else []
+    room = MOST - SPARE - sum(len(each) + 2 for each in [*before, *after])
+    return "\n\n".join([*before, tame(report, run, room), *after]) + "\n"
 
 
 def put(api: Api, number: int, body: str, *, environ: Mapping[str, str] = os.environ) -> None:
-    """Show `body` on a pull request: in our comment, or in a new one. Raises `Refused` for a `cml` that is not CML."""
-    program = cml.program(environ)
+    """Show `body` on a pull request: in our comment, or in a new one.
+
+    Raises `Refused` for a `cml` that is not CML: then the comment has been written through the API.
+    """
     before = [*api.pages(f"issues/{number}/comments")]
     ours = _ours(before, environ)
+    try:
+        program = cml.program(environ)
+    except Refused:
+        _write(api, number, ours, body)
+        raise
     if program is not None and _cml_finds_it(before, ours):
         try:
             cml.comment(program, number, body, token=api.token, environ=environ)

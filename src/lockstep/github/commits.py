@@ -6,8 +6,8 @@ import base64
 from collections.abc import Iterator
 from typing import Any
 
-from lockstep.errors import InputError
-from lockstep.github.api import Api, ApiError
+from lockstep.errors import InputError, OutsideError
+from lockstep.github.api import Api, part
 from lockstep.github.artifact import Bundle
 from lockstep.github.runs import Pull
 
@@ -58,8 +58,9 @@ def commit(api: Api, pull: Pull, bundle: Bundle, message: tuple[str, str]) -> st
         raise ValueError("a fork's branch is not ours to commit on")
     try:
         made = api.graphql(MUTATION, {"input": _input(api, pull, bundle, message)})["createCommitOnBranch"]["commit"]
-    except ApiError as error:
-        if _head(api, pull) != bundle.manifest.head:
+    except OutsideError as error:
+        now = head(api, pull)
+        if now and now != bundle.manifest.head:
             raise Moved(f"`{pull.branch}` has moved on since it was evaluated") from error
         raise
     if made["tree"]["oid"] != bundle.manifest.tree:
@@ -82,6 +83,14 @@ def _input(api: Api, pull: Pull, bundle: Bundle, message: tuple[str, str]) -> di
     }
 
 
-def _head(api: Api, pull: Pull) -> str:
-    found = api.find(f"git/ref/heads/{pull.branch}")
+def is_made_of(api: Api, sha: str, bundle: Bundle) -> bool:
+    """Is a commit the evaluated head with its moved files and nothing else, whoever made it?"""
+    found = api.get(f"git/commits/{sha}")
+    parents = [parent["sha"] for parent in found["parents"]]
+    return parents == [bundle.manifest.head] and found["tree"]["sha"] == bundle.manifest.tree
+
+
+def head(api: Api, pull: Pull) -> str:
+    """The commit that the pull request's branch, in this repository, is at now; "" when there is no such branch."""
+    found = api.find(f"git/ref/heads/{part(pull.branch)}")
     return str(found["object"]["sha"]) if found else ""

@@ -13,7 +13,7 @@ from lockstep.github.artifact import MOST, NAME, Bundle, Poisoned, read
 
 WORKFLOW = ".github/workflows/pull-request.yml"
 EVENTS = frozenset({"pull_request", "merge_group", "workflow_dispatch"})
-_QUEUE = re.compile(r"gh-readonly-queue/(?P<branch>.+)/pr-(?P<number>\d+)-[0-9a-f]{40}")
+_QUEUE = re.compile(r"gh-readonly-queue/(?P<branch>.+)/pr-(?P<number>\d+)-(?P<base>[0-9a-f]{40})")
 _FAILED = frozenset({"failure", "timed_out", "cancelled"})
 
 
@@ -35,11 +35,15 @@ class Run:
         """Whose repository the head is in."""
         return self.head_repository.partition("/")[0]
 
+    def is_of(self, repository: str) -> bool:
+        """Is its head in this repository, and not in a fork?"""
+        return _same(self.head_repository, repository)
+
     @property
-    def queue(self) -> tuple[str, int] | None:
-        """The branch that a queue merges into, and the number of the last pull request of the group."""
+    def queue(self) -> tuple[str, int, str] | None:
+        """The branch that a queue merges into, the group's last pull request, the commit that the group stands on."""
         found = _QUEUE.fullmatch(self.branch) if self.event == "merge_group" else None
-        return (found["branch"], int(found["number"])) if found else None
+        return (found["branch"], int(found["number"]), found["base"]) if found else None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -57,7 +61,7 @@ class Pull:
 
     def is_of(self, repository: str) -> bool:
         """Is its branch in this repository, and not in a fork?"""
-        return self.head_repository.casefold() == repository.casefold()
+        return _same(self.head_repository, repository)
 
 
 def of_event(payload: Mapping[str, Any]) -> Run:
@@ -75,9 +79,13 @@ def of_event(payload: Mapping[str, Any]) -> Run:
 def pull_of(api: Api, run: Run) -> list[Pull]:
     """Open pull requests that the run is about: found by its head's hash, which GitHub vouches for.
 
-    A fork's commit is not always linked to its pull request, so those of its branch are looked at as well.
+    A fork's commit is not always linked to its pull request, so those of its branch are looked at as well. A fork may
+    also push a commit of ours: what its run says of it is not heard.
     """
-    found = {pull["number"]: pull for pull in _linked(api, run.sha)}
+    linked = _linked(api, run.sha)
+    if not _same(run.head_repository, api.repository) and any(_is_our_head(pull, api, run) for pull in linked):
+        return []
+    found = {pull["number"]: pull for pull in linked}
     found |= {pull["number"]: pull for pull in api.pages("pulls", state="open", head=f"{run.owner}:{run.branch}")}
     chosen = [_pull(pull) for pull in found.values() if pull["state"] == "open" and _is_of(pull, api, run)]
     return sorted(chosen, key=lambda pull: pull.number)
@@ -94,11 +102,25 @@ def _linked(api: Api, sha: str) -> list[Any]:
 
 
 def _is_of(pull: Any, api: Api, run: Run) -> bool:
-    """Is its branch the one that ran? (The head may have moved on meanwhile.)"""
-    head, base = pull["head"], pull["base"]
-    ours = (base.get("repo") or {}).get("full_name", "") == api.repository
-    same = (head.get("repo") or {}).get("full_name", "") == run.head_repository and head["ref"] == run.branch
-    return bool(ours and (head["sha"] == run.sha or same))
+    """Is it to be merged here, and its branch the one that ran? (The head may have moved on meanwhile.)"""
+    head = pull["head"]
+    here, theirs = _same(_repository(pull["base"]), api.repository), _same(_repository(head), run.head_repository)
+    return bool(here and theirs and head["ref"] == run.branch)
+
+
+def _is_our_head(pull: Any, api: Api, run: Run) -> bool:
+    """Is this commit the head of a branch in this repository that is to be merged?"""
+    head = pull["head"]
+    return pull["state"] == "open" and head["sha"] == run.sha and _same(_repository(head), api.repository)
+
+
+def _repository(side: Any) -> str:
+    return str((side.get("repo") or {}).get("full_name", ""))
+
+
+def _same(one: str, other: str) -> bool:
+    """Are these the same repository, and is it known which?"""
+    return bool(one) and one.casefold() == other.casefold()
 
 
 def pull(api: Api, number: int) -> Pull | None:

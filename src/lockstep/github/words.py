@@ -2,30 +2,27 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable
 
 from lockstep.github.artifact import Bundle
-from lockstep.github.checks import OVERRIDDEN
+from lockstep.github.checks import OVERRIDDEN, Check
 from lockstep.github.judges import Changed
 from lockstep.github.override import LABEL, Override
 from lockstep.github.runs import Pull, Run
-from lockstep.markdown import APART, code, escape
+from lockstep.judging import groups
+from lockstep.markdown import LABEL as SHOWN
+from lockstep.markdown import code, escape
 
 FILES = 8
 """Names that a notice lists."""
 
+TITLE = 600
+"""Characters of a verdict's line."""
 
-def tame(report: str) -> str:
-    """The report without what reaches beyond it: mentions, and pictures from elsewhere. Whoever wrote it.
 
-    >>> tame("ask @you").encode("ascii", "backslashreplace").decode()
-    'ask @\\\\u200byou'
-    """
-    apart = re.sub(r"@(?=\w)", f"@{APART}", report)
-    return re.sub(
-        r"!(?=\[)|<(?=(?:img|picture|video|audio|source|svg|iframe)\b)", rf"\g<0>{APART}", apart, flags=re.IGNORECASE
-    )
+def verdict_line(check: Check) -> str:
+    """What stands above everything that a run has written: the verdict as the check has it."""
+    return f"{code(check.name, 120)}: **{check.conclusion}** · {escape(check.title, TITLE)}"
 
 
 def overridden(mark: Override | None) -> str:
@@ -53,16 +50,23 @@ def judges_notice(changed: Changed) -> str:
     if changed.judges:
         return box(
             "WARNING",
-            f"**This branch changes what judges it**: {listed(changed.judges)}. The verdict below is the word of the "
-            "branch's own code: read these files first.",
+            f"**This branch changes what judges it** ({', '.join(groups(changed.judges))}): {listed(changed.judges)}. "
+            "The verdict below is the word of the branch's own code: read these files first.",
         )
     if not changed.complete:
         return box(
             "WARNING",
-            "**More files changed than GitHub lists**: look whether workflows, requirements or Lockstep itself are "
-            "among them.",
+            "**More files changed than GitHub lists**, or the branch moved on while they were listed: what judges it "
+            "may be among them.",
         )
     return ""
+
+
+def runs_notice(changed: Changed) -> str:
+    """What is said when a branch brings other code that runs while it is judged; "" when it does not."""
+    if not changed.runs:
+        return ""
+    return box("NOTE", f"Code of this branch that runs while it is judged: {listed(changed.runs)}. Review it as code.")
 
 
 def impostor_notice(links: Iterable[str]) -> str:
@@ -70,7 +74,7 @@ def impostor_notice(links: Iterable[str]) -> str:
     return box(
         "WARNING",
         "**Something else on this commit calls itself `lockstep verdict`**, so it could satisfy what merging requires: "
-        f" {', '.join(escape(link) for link in links)}. Give that job another name.",
+        f"{listed(links, 200)}. Give that job another name.",
     )
 
 
@@ -80,6 +84,15 @@ def committed_notice(sha: str, bundle: Bundle) -> str:
         "NOTE",
         f"Committed as {sha} what this run made: {listed(changed_paths(bundle))}. `git pull` before you go on. "
         "The verdict holds for that commit too.",
+    )
+
+
+def unstarted_notice(why: str) -> str:
+    """What is said when the tests could not be started on the lock's commit."""
+    return box(
+        "WARNING",
+        f"**The tests were not started on that commit**: {escape(why, 300)}. If merging requires them, start them by "
+        "hand, or push a commit of your own.",
     )
 
 
@@ -99,11 +112,11 @@ def changed_paths(bundle: Bundle) -> list[str]:
     return sorted([*bundle.moved, *bundle.manifest.removed])
 
 
-def listed(paths: Iterable[str]) -> str:
-    """Names as code, the first few."""
+def listed(paths: Iterable[str], most: int = SHOWN) -> str:
+    """Names as code, the first few, each of at most so many characters."""
     names = [*paths]
     more = f" and {len(names) - FILES:,} more" if len(names) > FILES else ""
-    return ", ".join(code(name) for name in names[:FILES]) + more
+    return ", ".join(code(name, most) for name in names[:FILES]) + more
 
 
 def unjudged(run: Run, why: str) -> str:
