@@ -17,8 +17,10 @@ import pytest
 # Before numpy is imported: two test processes with two threads each would wait for one another on two cores.
 os.environ.update(OMP_NUM_THREADS="1", OPENBLAS_NUM_THREADS="1")
 
-# A shell's background job ignores Ctrl-C, and so would all that tests start in order to interrupt it.
+# A shell's background job ignores Ctrl-C, and one under nohup a closed terminal too; so would all that tests start in
+# order to interrupt it.
 signal.signal(signal.SIGINT, signal.default_int_handler)
+signal.signal(signal.SIGHUP, signal.SIG_DFL)
 
 ROOT = Path(__file__).parent.parent
 

@@ -277,7 +277,7 @@ def test_a_remote_that_hangs_is_waited_for_briefly_and_in_one_process(
     with pytest.raises(OutsideError, match="not a byte moved"):
         verify.verify(kept.root)
     assert len(asked) == 1
-    assert (asked[0][-1].stall, asked[0][-1].tries) == (15, 1)
+    assert (asked[0][-1].stall, asked[0][-1].once) == (15, True)
 
 
 @pytest.mark.parametrize("command", ["verify", "push"])
