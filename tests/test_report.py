@@ -175,6 +175,17 @@ def test_worse_is_refused_where_the_bases_gate_cannot_tell_and_passes() -> None:
     assert "the base's gate cannot tell" in plain(verdict.cautions[0])
 
 
+def test_other_metrics_that_are_worse_are_named_beside_the_word() -> None:
+    metrics = [
+        row if row.primary else replace(row, word="worse") for row in worlds.scored().metrics if row.id != "log_loss"
+    ]
+    comparison = replace(worlds.scored(), metrics=tuple(metrics))
+    verdict = worlds.judged(comparison).verdict
+    names = " and ".join(row.title for row in metrics if not row.primary)
+    assert verdict.headline == f"flight-delays: better, safe to merge; worse by {names}"
+    assert verdict.conclusion == "success"
+
+
 def test_worse_within_a_gate_that_allows_it_says_so_in_the_headline() -> None:
     allowed = replace(worlds.JUDGEMENT, on_worse="allowed")
     verdict = worlds.judge(replace(worlds.COMPARISON, verdict="worse"), allowed, Change())

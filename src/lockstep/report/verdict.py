@@ -57,7 +57,7 @@ def conclude(comparison: Comparison, judgement: Judgement, change: Change, spec:
         conclusion="failure" if refusals else "success",
         word=comparison.verdict,
         mark=Mark("bad" if refusals else "careful" if careful or comparison.verdict == "worse" else "good"),
-        headline=f"{spec.project.name}: {outcome}{_but(change, asides)}",
+        headline=f"{spec.project.name}: {outcome}{_beside(comparison)}{_but(change, asides)}",
         cautions=(*_named(refusals), *_loosened(judgement), *_judges(change)),
         warnings=tuple(findings(comparison, judgement, change, spec)),
     )
@@ -143,6 +143,13 @@ def _outcome(comparison: Comparison, judgement: Judgement, refused: bool, carefu
     if word == "worse":
         return f"{word}, within its gates"
     return f"{word}, its gates hold" if careful else f"{word}, safe to merge"
+
+
+def _beside(comparison: Comparison) -> str:
+    """The other metrics that are worse, beside the word that the primary one decides."""
+    worse = [row.title for row in comparison.metrics if row.word == "worse" and not row.primary]
+    others = "also worse" if comparison.verdict == "worse" else "worse"
+    return f"; {others} by {listed(worse)}" if worse else ""
 
 
 def _but(change: Change, asides: list[str]) -> str:
