@@ -183,7 +183,7 @@ def on_worse(base: dict[str, Any], gates: list[Any] | None = None) -> str:
 def test_a_gate_of_the_base_that_holds_allows_a_worse_model_even_if_this_branch_drops_it() -> None:
     assert on_worse(WORSE_ALLOWED) == "allowed"
     assert on_worse(WORSE_ALLOWED, [AGAINST]) == "allowed"
-    assert judge(an_evidence([], exam=WORSE, base=WORSE_ALLOWED)).allows_worse
+    assert judge(an_evidence([], exam=WORSE, base=WORSE_ALLOWED)).on_worse == "allowed"
 
 
 def test_a_branch_cannot_allow_its_own_model_to_be_worse() -> None:

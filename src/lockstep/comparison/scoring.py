@@ -38,13 +38,13 @@ def sit(spec: Spec, rows: pd.DataFrame, pupils: Mapping[str, Pupil], slices: Seq
     classes = _classes(pupils.values())
     y = to_target(rows, challenger.contract.target, classes)
     answers = _answers(pupils)
-    answers["dummy"] = challenger.dummy_predictions(len(rows))
+    answers[DUMMY] = challenger.dummy_predictions(len(rows))
     if challenger.task == "multiclass":
-        learned = {name: pupil.model.learned.classes for name, pupil in pupils.items()} | {"dummy": challenger.classes}
+        learned = {name: pupil.model.learned.classes for name, pupil in pupils.items()} | {DUMMY: challenger.classes}
         unseen = bool((y < 0).any())
         y = np.where(y < 0, len(classes), y)
         answers = {name: _spread(p, learned[name], classes, unseen) for name, p in answers.items()}
-    cuts = {name: pupil.model.learned.cut for name, pupil in pupils.items()} | {"dummy": challenger.cut}
+    cuts = {name: pupil.model.learned.cut for name, pupil in pupils.items()} | {DUMMY: challenger.cut}
     return Exam(
         task=challenger.task,
         y=y,

@@ -54,11 +54,6 @@ class Judgement:
     on_worse: Literal["allowed", "refused", "unsaid"] = "unsaid"
 
     @property
-    def allows_worse(self) -> bool:
-        """Does a gate of the base say how much worse is allowed, and does it hold?"""
-        return self.on_worse == "allowed"
-
-    @property
     def passes(self) -> bool:
         """Does every gate pass, the base's among them?"""
         return all(outcome.passes for outcome in self.outcomes)

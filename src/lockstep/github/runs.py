@@ -27,7 +27,6 @@ class Run:
     sha: str
     branch: str
     head_repository: str
-    created: str
     url: str
 
     @property
@@ -51,7 +50,6 @@ class Pull:
     """An open pull request. `into_default` when it is to be merged into the default branch."""
 
     number: int
-    author: str
     head: str
     branch: str
     head_repository: str
@@ -72,7 +70,7 @@ def of_event(payload: Mapping[str, Any]) -> Run:
     return Run(
         id=run["id"], event=run["event"], conclusion=run["conclusion"] or "", sha=run["head_sha"],
         branch=run["head_branch"] or "", head_repository=(run.get("head_repository") or {}).get("full_name", ""),
-        created=run["created_at"], url=run["html_url"],
+        url=run["html_url"],
     )  # fmt: skip
 
 
@@ -132,7 +130,7 @@ def pull(api: Api, number: int) -> Pull | None:
 def _pull(pull: Any) -> Pull:
     base = pull["base"]
     return Pull(
-        number=pull["number"], author=(pull.get("user") or {}).get("login", ""), head=pull["head"]["sha"],
+        number=pull["number"], head=pull["head"]["sha"],
         branch=pull["head"]["ref"], head_repository=(pull["head"].get("repo") or {}).get("full_name", ""),
         base=base["sha"], base_name=base["ref"], into_default=base["ref"] == base["repo"]["default_branch"],
     )  # fmt: skip

@@ -13,13 +13,12 @@ from lockstep.errors import InputError
 
 @dataclass(frozen=True, kw_only=True)
 class Surroundings:
-    """What GitHub's runner says about this run. `run_url` is where people read its log."""
+    """What GitHub's runner says about this run."""
 
     event: str
     payload: Mapping[str, Any] = field(repr=False)
     repository: str
     sha: str
-    run_url: str
     outputs: Path | None = None
     paths: Path | None = None
     summary: Path | None = None
@@ -48,14 +47,11 @@ def from_environment(environ: Mapping[str, str]) -> Surroundings:
         payload = json.loads(Path(path).read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
         raise InputError(f"the event that started this run cannot be read: {error}") from None
-    repository = environ.get("GITHUB_REPOSITORY", "")
-    server = environ.get("GITHUB_SERVER_URL", "https://github.com")
     return Surroundings(
         event=name,
         payload=payload,
-        repository=repository,
+        repository=environ.get("GITHUB_REPOSITORY", ""),
         sha=environ.get("GITHUB_SHA", ""),
-        run_url=f"{server}/{repository}/actions/runs/{environ.get('GITHUB_RUN_ID', '')}",
         outputs=_path(environ.get("GITHUB_OUTPUT")),
         paths=_path(environ.get("GITHUB_PATH")),
         summary=_path(environ.get("GITHUB_STEP_SUMMARY")),

@@ -20,11 +20,9 @@ _OUTPUTS = ("outs", "metrics", "plots")
 
 @dataclass(frozen=True, kw_only=True)
 class Out:
-    """An output: does DVC keep it (or git), does `dvc push` send it, is it left in place when the stage runs again?"""
+    """An output: does DVC keep it, or git?"""
 
     cached: bool = True
-    pushed: bool = True
-    persisted: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -114,11 +112,7 @@ def _items(section: Any) -> Iterator[tuple[str, Mapping[str, Any]]]:
 
 
 def _out(flags: Mapping[str, Any]) -> Out:
-    return Out(
-        cached=bool(flags.get("cache", True)),
-        pushed=bool(flags.get("push", True)),
-        persisted=bool(flags.get("persist", False)),
-    )
+    return Out(cached=bool(flags.get("cache", True)))
 
 
 def _params(section: Any) -> dict[str, tuple[str, ...] | None]:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import sys
 import tempfile
-from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -120,11 +119,11 @@ def _settle(root: Path, dvc: _Dvc) -> None:
         names = _open(root)
         if not names:
             return
-        say(f"{_list(names)}: nothing here shows that it ran on what {FILE} says, so it runs again")
+        say(f"{', '.join(names)}: nothing here shows that it ran on what {FILE} says, so it runs again")
         dvc.repro("--force", "--single-item", *names)
         dvc.repro()
     raise InputError(
-        f"{_list(_open(root))} does not settle: each run gives another result, or a file is edited meanwhile. A "
+        f"{', '.join(_open(root))} does not settle: each run gives another result, or a file is edited meanwhile. A "
         "stage's result must follow from what it reads alone: look for clocks, the order of a set, a missing seed"
     )
 
@@ -179,7 +178,7 @@ def _forget(root: Path) -> list[str]:
         return []
     path = root / FILE
     path.write_text(merging.without(path.read_bytes(), gone), encoding="utf-8")
-    return [f"{_list(sorted(gone))}: no stage of dvc.yaml any more, so taken out of {FILE}"]
+    return [f"{', '.join(sorted(gone))}: no stage of dvc.yaml any more, so taken out of {FILE}"]
 
 
 def _resting(root: Path) -> list[str]:
@@ -206,7 +205,3 @@ def _restore(root: Path) -> None:
     stale = set(fresh.look(root).stages) if found else set()
     if done := data.restore(root, [damage for damage in found if damage.stage not in stale]):
         say(f"brought back what {FILE} names: {shortened(done)}")
-
-
-def _list(names: Iterable[str]) -> str:
-    return ", ".join(names)
