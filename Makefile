@@ -29,15 +29,16 @@ export UV_DEFAULT_INDEX ?= $(PIP_INDEX_URL)
 endif
 
 REQUIREMENTS := requirements/uv.txt requirements/pipeline.txt
+RELEASE := requirements/serve.txt requirements/release.txt
 SYNC := uv pip sync --quiet --require-hashes --compile-bytecode
 EDITABLE := uv pip install --quiet --no-deps --no-build-isolation --editable .
 COMPILE := uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-config --no-emit-index-url \
 	--no-emit-find-links --custom-compile-command "make lock" $(if $(UPGRADE),--upgrade)
 
-.PHONY: help repro verify report test check bench lock clean
+.PHONY: help repro verify report serve test check bench bench-serving lock clean
 
 help:  ## this list
-	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "make %-6s  %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-13s  %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
 
 repro: .venv/.pipeline  ## run the pipeline: whatever changed, and what depends on it
 	@lockstep repro
@@ -49,6 +50,9 @@ verify: .venv/.pipeline  ## is dvc.lock true: fresh, sealed, kept? `lockstep ver
 
 report: .venv/.pipeline  ## this branch's model against its base's, as the pull request will show it (BASE=REV)
 	@lockstep report $(if $(BASE),--base $(BASE))
+
+serve: .venv/.release  ## serve model/ on port 3000, as the image does
+	@python -m lockstep.serving
 
 test: .venv/.dev tests/node/node_modules/.installed  ## run all tests
 	@pytest
@@ -62,8 +66,13 @@ check: .venv/.dev  ## look without running: style, types, spec, dvc.yaml, versio
 bench: .venv/.dev  ## measure the pipeline against plain scripts
 	@python -m benchmarks
 
+bench-serving: .venv/.dev  ## measure the service beside others, in environments of their own
+	@python -m benchmarks.serving
+
 lock: .venv/.uv  ## resolve requirements anew; UPGRADE=1 takes the newest versions
 	@$(COMPILE) --extra s3 pyproject.toml requirements/pipeline.in --output-file requirements/pipeline.txt
+	@$(COMPILE) requirements/serve.in --output-file requirements/serve.txt
+	@$(COMPILE) requirements/release.in --output-file requirements/release.txt
 	@$(COMPILE) requirements/dev.in --output-file requirements/dev.txt
 	@$(COMPILE) requirements/uv.in --output-file requirements/uv.txt
 	@$(MAKE) --no-print-directory .venv/.pipeline
@@ -84,16 +93,24 @@ clean:  ## remove the environment and what tools left; data, model and reports s
 
 .venv/.pipeline: .venv/.uv requirements/pipeline.txt pyproject.toml
 	@echo "installing requirements/pipeline.txt"
-	@rm -f .venv/.dev
+	@rm -f .venv/.release .venv/.dev
 	@$(SYNC) $(REQUIREMENTS)
 	@$(EDITABLE)
 	@python -m compileall -q src
 	@lockstep merge-driver --install
 	@touch $@
 
-.venv/.dev: .venv/.pipeline requirements/dev.txt
+# What builds and tries the serving image, and what runs in it.
+.venv/.release: .venv/.pipeline requirements/serve.txt requirements/release.txt
+	@echo "installing requirements/serve.txt and requirements/release.txt"
+	@rm -f .venv/.dev
+	@$(SYNC) $(REQUIREMENTS) $(RELEASE)
+	@$(EDITABLE)
+	@touch $@
+
+.venv/.dev: .venv/.release requirements/dev.txt
 	@echo "installing requirements/dev.txt"
-	@$(SYNC) $(REQUIREMENTS) requirements/dev.txt
+	@$(SYNC) $(REQUIREMENTS) $(RELEASE) requirements/dev.txt
 	@$(EDITABLE)
 	@touch $@
 

@@ -14,7 +14,9 @@ import yaml
 from conftest import ROOT, Project, require
 
 LOCKS = ("uv.txt", "pipeline.txt", "dev.txt")
-TARGETS = {"repro", "verify", "report", "test", "check", "bench", "lock", "clean", "help"}
+TARGETS = {
+    "repro", "verify", "report", "serve", "test", "check", "bench", "bench-serving", "lock", "clean", "help",
+}  # fmt: skip
 
 
 @pytest.fixture
@@ -29,7 +31,7 @@ def copy(tmp_path: Path) -> Project:
         shutil.copy(ROOT / "tests/node" / name, tmp_path / "tests/node")
     (tmp_path / "tests/node/node_modules/.installed").touch()
     (tmp_path / ".venv" / "bin").mkdir(parents=True)
-    for stamp in (".uv", ".pipeline", ".dev"):
+    for stamp in (".uv", ".pipeline", ".release", ".dev"):
         (tmp_path / ".venv" / stamp).touch()
     return Project(tmp_path, {})
 
@@ -47,7 +49,7 @@ def test_make_alone_lists_every_target_with_a_sentence(copy: Project) -> None:
     assert all(len(line.split()) > 3 for line in lines)
 
 
-@pytest.mark.parametrize("target", ["repro", "test", "check", "bench"])
+@pytest.mark.parametrize("target", ["repro", "serve", "test", "check", "bench", "bench-serving"])
 def test_a_second_call_does_not_set_up_again(copy: Project, target: str) -> None:
     assert "uv pip" not in steps(copy, target)
     assert "venv" not in steps(copy, target)

@@ -114,6 +114,10 @@ class Category(ColumnBase):
     max_values: Annotated[
         int, Field(ge=2, le=100_000, description="more distinct labels than this stop the training")
     ] = 1000
+    unknown: Annotated[
+        Literal["served", "refused"],
+        Field(description="a caller's label that training never saw: served as unknown and counted, or refused"),
+    ] = "served"
 
 
 class Datetime(ColumnBase):
@@ -280,6 +284,36 @@ class Evaluate(Section):
     ] = 0.5
 
 
+class Serve(Section):
+    """How the model is served."""
+
+    log: Annotated[
+        float, Field(ge=0, le=1, description="the share of requests that go to the prediction log; 0: none")
+    ] = 1.0
+
+
+BUILD_IMAGE = "ghcr.io/astral-sh/uv:python3.11-bookworm-slim"
+"""Has uv and the Python that the lock names; nothing of it but the environment it makes gets into the image."""
+
+RUN_IMAGE = "docker.io/library/python:3.11-slim-bookworm"
+"""What the served image is made upon: the same Python at the same path."""
+
+
+class Release(Section):
+    """How a merged model becomes an image."""
+
+    trust_pull_requests: Annotated[
+        bool,
+        Field(description="true: release what a pull request's run made; false: make it again first, and insist"),
+    ] = False
+    build_image: Annotated[
+        str, Field(min_length=1, description="the image with uv in which packages are installed")
+    ] = BUILD_IMAGE
+    run_image: Annotated[
+        str, Field(min_length=1, description="the image, with the same Python, that is served from")
+    ] = RUN_IMAGE
+
+
 class Spec(Section):
     """The whole of params.yaml."""
 
@@ -293,6 +327,8 @@ class Spec(Section):
         list[Gate],
         Field(default_factory=list, description="what a change must fulfil; `lockstep report` judges it"),
     ]
+    serve: Annotated[Serve, Field(default_factory=Serve, description="how the model is served")]
+    release: Annotated[Release, Field(default_factory=Release, description="how a merged model becomes an image")]
 
     def restricted(self, paths: Iterable[str]) -> Self:
         """A copy that holds only the dotted `paths`, keys as the file spells them ("ingest.from", "contract").

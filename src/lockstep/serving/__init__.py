@@ -1,0 +1,1 @@
+"""The service: rows in, predictions out. Only what the image holds is imported here."""
