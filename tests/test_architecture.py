@@ -14,11 +14,11 @@ from conftest import ROOT
 EDGE = {"lockstep.cli", "lockstep.upkeep", "lockstep.running.process"}
 """They start things. Nothing is built on them, except that a stage's module runs itself through `process`."""
 
-SERVED = {"lockstep.models.encoding", "lockstep.models.model"}
-"""What a service loads too: it must start without the libraries of training."""
+SERVED = {"lockstep.models.encoding", "lockstep.models.model", "lockstep.service"}
+"""What a service loads: it must start without the libraries of training."""
 
 HOUSE = {"lockstep.pipeline", "lockstep.dvcyaml", "lockstep.revision", "lockstep.doctor"}
-ROOMS = ("lock", "comparison", "gates", "report", "remotes", "github", "commands")
+ROOMS = ("lock", "comparison", "gates", "report", "remotes", "github", "serving", "batch", "release", "commands")
 """They look at the pipeline from outside. Were a stage to import them, a change to the lint would rerun it."""
 
 UNPICKLING = {"pickle", "cloudpickle", "dill", "joblib", "skops", "shelve", "marshal"}
@@ -94,6 +94,9 @@ def test_statistics_need_numpy_and_scipy_only(module: str) -> None:
         ("lockstep.comparison", {"lockstep.gates.outcome", "lockstep.report.change", "lockstep.github.api"}),
         ("lockstep.gates", {"lockstep.report.verdict", "lockstep.github.api", "dvc"}),
         ("lockstep.github", {"lockstep.comparison.champion", "onnxruntime", "sklearn"}),
+        ("lockstep.serving", {"lockstep.lock.entries", "lockstep.release.tags", "pandas", "sklearn", "dvc"}),
+        ("lockstep.batch", {"lockstep.release.tags", "lockstep.evaluation", "sklearn", "dvc", "bentoml"}),
+        ("lockstep.release", {"lockstep.comparison.champion", "lockstep.stages.train", "sklearn"}),
     ],
 )
 def test_a_room_does_not_reach_what_it_must_not_know(room: str, never: set[str]) -> None:

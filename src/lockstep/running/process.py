@@ -23,18 +23,11 @@ import yaml
 from lockstep.errors import InputError, exit_code
 from lockstep.running import evidence, listing, lock, repository, versions
 from lockstep.running.guardian import Guardian
+from lockstep.running.quiet import QUIET
 from lockstep.running.stage import Run, Stage
 from lockstep.spec import Spec, read_spec
 
 STOPPED = 128 + signal.SIGTERM
-
-QUIET = {
-    "BENTOML_DO_NOT_TRACK": "true",
-    "DVC_NO_ANALYTICS": "1",
-    "ITERATIVE_DO_NOT_TRACK": "1",
-    "NML_DISABLE_USAGE_LOGGING": "1",
-}
-"""No library reports to its makers."""
 
 FIXED = QUIET | {
     "LC_ALL": "C.UTF-8",
