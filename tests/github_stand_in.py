@@ -47,6 +47,9 @@ class Pull:
     head_repository: str
     base: str = "main"
     state: str = "open"
+    title: str = ""
+    body: str = ""
+    merged: bool = False
     labels: list[str] = field(default_factory=list)
     timeline: list[dict[str, Any]] = field(default_factory=list)
     comments: list[dict[str, Any]] = field(default_factory=list)
@@ -76,6 +79,8 @@ class GitHub:
         self.jobs: dict[int, list[dict[str, Any]]] = {}
         self.artifacts: list[dict[str, Any]] = []
         self.people: dict[str, str] = {"ada": "admin"}
+        self.opened_by_actions = True
+        """May workflows open pull requests?"""
         self.dispatched: list[tuple[str, dict[str, Any]]] = []
         self.asked: list[tuple[str, str]] = []
         self.faults: list[Fault] = []
@@ -254,7 +259,9 @@ class GitHub:
         """A pull request as the API gives it."""
         base = {"full_name": self.repository, "default_branch": self.default_branch}
         return {
-            "number": pull.number, "state": pull.state, "user": {"login": pull.author},
+            "number": pull.number, "state": pull.state, "user": {"login": pull.author}, "title": pull.title,
+            "body": pull.body, "merged": pull.merged,
+            "html_url": f"https://github.example/{self.repository}/pull/{pull.number}",
             "labels": [{"name": name} for name in pull.labels],
             "head": {
                 "sha": self.git("rev-parse", f"refs/pull/{pull.number}/head"), "ref": pull.branch,
@@ -325,8 +332,31 @@ def _pulls(hub: GitHub, asked: Asked) -> Any:
     shown = [hub.shown(pull) for pull in hub.pulls.values()]
     if head := asked.query.get("head"):
         shown = [pull for pull in shown if pull["head"]["label"] == head]
+    if base := asked.query.get("base"):
+        shown = [pull for pull in shown if pull["base"]["ref"] == base]
     state = asked.query.get("state", "open")
     return [pull for pull in shown if state in ("all", pull["state"])]
+
+
+def _make_pull(hub: GitHub, asked: Asked) -> Any:
+    said = asked.content
+    if not hub.opened_by_actions and asked.login == BOT:
+        raise Problem(403, "GitHub Actions is not permitted to create or approve pull requests.")
+    head, base = hub.head(said["head"]), hub.head(said["base"])
+    if any((pull.branch, pull.base, pull.state) == (said["head"], said["base"], "open") for pull in hub.pulls.values()):
+        raise Problem(422, f"A pull request already exists for {said['head']}.")
+    if not int(hub.git("rev-list", "--count", f"{base}..{head}")):
+        raise Problem(422, f"No commits between {said['base']} and {said['head']}")
+    pull = hub.open(said["head"], asked.login, base=said["base"])
+    pull.title, pull.body = said["title"], said["body"]
+    return hub.shown(pull)
+
+
+def _change_pull(hub: GitHub, asked: Asked) -> Any:
+    pull = hub.pull(asked.parts[0])
+    for name in ("title", "body", "state", "base"):
+        setattr(pull, name, asked.content.get(name, getattr(pull, name)))
+    return hub.shown(pull)
 
 
 def _pulls_of_commit(hub: GitHub, asked: Asked) -> Any:
@@ -387,6 +417,57 @@ def _ref(hub: GitHub, asked: Asked) -> Any:
         return {"object": {"sha": hub.head(asked.parts[0])}}
     except Problem:
         raise Problem(404, "Not Found") from None
+
+
+def _tag(hub: GitHub, asked: Asked) -> Any:
+    try:
+        sha = hub.git("rev-parse", "--verify", f"refs/tags/{asked.parts[0]}")
+    except Problem:
+        raise Problem(404, "Not Found") from None
+    return {"object": {"type": hub.git("cat-file", "-t", sha), "sha": sha}}
+
+
+def _tag_object(hub: GitHub, asked: Asked) -> Any:
+    sha = hub.git("rev-parse", f"{asked.parts[0]}^{{}}")
+    return {"object": {"type": hub.git("cat-file", "-t", sha), "sha": sha}}
+
+
+def _tree(hub: GitHub, asked: Asked) -> Any:
+    entries = []
+    for line in hub.git("ls-tree", asked.parts[0]).splitlines():
+        mode, kind, rest = line.split(" ", 2)
+        sha, _, path = rest.partition("\t")
+        entries.append({"mode": mode, "type": kind, "sha": sha, "path": path})
+    return {"sha": asked.parts[0], "tree": entries}
+
+
+def _make_commit(hub: GitHub, asked: Asked) -> Any:
+    parents = [word for parent in asked.content["parents"] for word in ("-p", parent)]
+    who = {f"GIT_{role}_{what}": BOT for role in ("AUTHOR", "COMMITTER") for what in ("NAME", "EMAIL")}
+    made = hub.git("commit-tree", asked.content["tree"], *parents, "-m", asked.content["message"], **who)
+    return {"sha": made, "tree": {"sha": asked.content["tree"]}}
+
+
+def _make_ref(hub: GitHub, asked: Asked) -> Any:
+    ref, sha = asked.content["ref"], asked.content["sha"]
+    if hub.git("for-each-ref", ref):
+        raise Problem(422, "Reference already exists")
+    hub.git("update-ref", ref, sha)
+    return {"ref": ref, "object": {"sha": sha}}
+
+
+def _change_ref(hub: GitHub, asked: Asked) -> Any:
+    ref, sha = f"refs/heads/{asked.parts[0]}", asked.content["sha"]
+    before = hub.git("for-each-ref", "--format=%(objectname)", ref)
+    if not before:
+        raise Problem(422, "Reference does not exist")
+    if not asked.content.get("force") and hub.git("merge-base", before, sha) != before:
+        raise Problem(422, "Update is not a fast forward")
+    hub.git("update-ref", ref, sha)
+    for pull in hub.pulls.values():
+        if (pull.branch, pull.head_repository, pull.state) == (asked.parts[0], hub.repository, "open"):
+            hub.sync(pull)
+    return {"ref": ref, "object": {"sha": sha}}
 
 
 def _checks(hub: GitHub, asked: Asked) -> Any:
@@ -475,14 +556,22 @@ def _dispatch(hub: GitHub, asked: Asked) -> Any:
 SHA = "([0-9a-f]{40})"
 ROUTES: list[tuple[str, str, str, str, Route]] = [
     ("GET", "pulls", "pull-requests", "read", _pulls),
+    ("POST", "pulls", "pull-requests", "write", _make_pull),
+    ("PATCH", r"pulls/(\d+)", "pull-requests", "write", _change_pull),
     ("GET", r"pulls/(\d+)", "pull-requests", "read", lambda hub, asked: hub.shown(hub.pull(asked.parts[0]))),
     ("GET", r"pulls/(\d+)/files", "pull-requests", "read", _files),
     ("GET", "contents/(.+)", "contents", "read", _contents),
     ("GET", f"commits/{SHA}/pulls", "pull-requests", "read", _pulls_of_commit),
     ("GET", r"compare/(.+?)\.\.\.(.+)", "contents", "read", _compare),
     ("GET", f"git/commits/{SHA}", "contents", "read", _commit),
+    ("POST", "git/commits", "contents", "write", _make_commit),
     ("POST", "git/trees", "contents", "write", _make_tree),
+    ("GET", f"git/trees/{SHA}", "contents", "read", _tree),
     ("GET", "git/ref/heads/(.+)", "contents", "read", _ref),
+    ("GET", "git/ref/tags/(.+)", "contents", "read", _tag),
+    ("GET", f"git/tags/{SHA}", "contents", "read", _tag_object),
+    ("POST", "git/refs", "contents", "write", _make_ref),
+    ("PATCH", "git/refs/heads/(.+)", "contents", "write", _change_ref),
     ("GET", f"commits/{SHA}/check-runs", "checks", "read", _checks),
     ("POST", "check-runs", "checks", "write", _make_check),
     ("GET", r"issues/(\d+)/comments", "pull-requests", "read", _comments),

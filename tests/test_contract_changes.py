@@ -123,6 +123,17 @@ def test_labels_accepted_no_longer_break_and_more_of_them_do_not() -> None:
     assert column({"type": "category"}, place) == [("`wind`: only these values are accepted now: EWR, JFK", True)]
 
 
+def test_labels_that_training_never_saw_break_callers_when_they_are_refused_now() -> None:
+    served, refused = {"type": "category"}, {"type": "category", "unknown": "refused"}
+    assert column(served, refused) == [("`wind`: labels that training never saw are refused now", True)]
+    assert column(refused, served) == [("`wind`: labels that training never saw are served now, and counted", False)]
+    assert column(served, served | {"unknown": "served"}) == []
+    hidden = {"feature": False}
+    assert column(served | hidden, refused | hidden) == [
+        ("`wind`: labels that training never saw are refused now", False)
+    ]
+
+
 def test_parts_and_the_most_labels_are_matters_of_training() -> None:
     when = {"type": "datetime", "parts": ["hour"]}
     assert column(when, when | {"parts": ["hour", "month"]}) == [("`wind`: the model sees hour → hour, month", False)]

@@ -18,7 +18,7 @@ from click.testing import CliRunner
 
 from conftest import Project, lay
 from lockstep.cli import cli
-from lockstep.doctor import here, hub
+from lockstep.doctor import here, hub, shipping
 from lockstep.doctor.check import Found, State, examine
 from lockstep.doctor.clone import Clone
 from lockstep.errors import OutsideError
@@ -26,6 +26,7 @@ from lockstep.remotes import child, configure, transfer
 from lockstep.remotes.child import Denied
 from lockstep.running import versions
 
+ALL = {**here.CHECKS, **hub.CHECKS, **shipping.CHECKS}
 OK, WARN, FAIL, UNKNOWN = State.OK, State.WARN, State.FAIL, State.UNKNOWN
 
 
@@ -50,7 +51,7 @@ def root(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 def look(root: Path, name: str, environ: Mapping[str, str] = {}) -> Found:
     """What one check finds now."""
-    (line,) = examine(Clone(root=root, environ=environ), {name: {**here.CHECKS, **hub.CHECKS}[name]})
+    (line,) = examine(Clone(root=root, environ=environ), {name: ALL[name]})
     return line.found
 
 
@@ -72,7 +73,7 @@ def test_an_origin_elsewhere_is_no_failure_and_its_password_not_shown(root: Path
 
 def test_a_folder_without_git_fails_and_nothing_breaks(tmp_path: Path) -> None:
     (tmp_path / ".dvc").mkdir()
-    lines = {line.id: line.found for line in examine(Clone(root=tmp_path), {**here.CHECKS, **hub.CHECKS})}
+    lines = {line.id: line.found for line in examine(Clone(root=tmp_path), ALL)}
     assert lines["git-remote"] == Found(
         state=FAIL, said="this is no git repository", remedy="git init && git add --all && git commit"
     )
@@ -325,7 +326,7 @@ def github() -> Iterator[Hub]:
     server.server_close()
 
 
-ASKED = [name for name in hub.CHECKS if name != "workflows"]
+ASKED = [name for name in (*hub.CHECKS, *shipping.CHECKS) if name not in ("workflows", "engine", "release")]
 
 
 def test_without_a_token_github_is_not_asked_and_that_is_no_failure(root: Path, github: Hub) -> None:
@@ -344,6 +345,7 @@ def test_a_bare_repository_fails_in_all_that_a_merge_must_not_get_past(root: Pat
     states = {name: look(root, name, github.environ).state for name in ASKED}
     assert states == {
         "protection": FAIL, "required": FAIL, "queue": FAIL, "pull-requests": UNKNOWN, "roles": OK, "app": UNKNOWN,
+        "deploy": WARN, "tags": WARN, "registry": UNKNOWN, "package": UNKNOWN, "signing": UNKNOWN,
     }  # fmt: skip
     for name in ("protection", "required", "queue"):
         assert look(root, name, github.environ).remedy.startswith("lockstep doctor --ruleset | gh api --method POST ")
@@ -403,6 +405,132 @@ def test_an_app_is_told_from_none(root: Path, github: Hub) -> None:
     assert look(root, "app", github.environ).said.startswith("an App: ")
 
 
+def variables(**values: str) -> dict[str, Any]:
+    return {"variables": [{"name": f"LOCKSTEP_{name}", "value": value} for name, value in values.items()]}
+
+
+def test_the_workflows_that_release_must_be_on_the_default_branch(root: Path) -> None:
+    found = look(root, "release")
+    assert (found.state, "release.yml, .github/workflows/promote.yml not on main" in found.said) == (FAIL, True)
+    lay(root, dict.fromkeys(shipping.WORKFLOWS, "on: push\n"))
+    git(root, "add", "--all")
+    git(root, "commit", "--quiet", "-m", "workflows")
+    assert look(root, "release") == Found(state=OK, said="all on main")
+
+
+def test_without_an_engine_images_cannot_be_made_here(
+    root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    programs = tmp_path / "bin"
+    lay(programs, {"docker": "#!/bin/sh\n"})
+    monkeypatch.setenv("PATH", str(programs))
+    found = look(root, "engine")
+    assert (found.state, "apt-get install" in found.remedy) == (WARN, True)
+    assert "`lockstep release --local` does not work here" in found.said
+    (programs / "docker").chmod(0o755)
+    assert look(root, "engine") == Found(state=OK, said="docker builds, docker runs")
+    assert look(root, "engine", {"LOCKSTEP_ENGINE": "podman"}).state is WARN
+
+
+def test_the_rulesets_that_the_remedies_send_mend_deploy_and_tags(root: Path, github: Hub) -> None:
+    for name, which in (("deploy", "deploy"), ("tags", "tags")):
+        found = look(root, name, github.environ)
+        assert found.state is WARN
+        assert found.remedy.startswith(f"lockstep doctor --ruleset {which} | gh api --method POST ")
+        printed = json.loads(CliRunner().invoke(cli, ["doctor", "--ruleset", which]).output)
+        github.answers |= {
+            "rules/branches/deploy": printed["rules"],
+            "rulesets": [{"id": 7, "target": printed["target"], "enforcement": printed["enforcement"]}],
+            "rulesets/7": printed,
+        }
+        assert look(root, name, github.environ).state is OK, name
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [
+        {"enforcement": "evaluate"},
+        {"target": "branch"},
+        {"rules": [{"type": "deletion"}]},
+        {"conditions": {"ref_name": {"include": ["refs/tags/*@v*"], "exclude": []}}},
+    ],
+)
+def test_tags_that_a_rule_protects_in_part_are_not_protected(
+    root: Path, github: Hub, changed: Mapping[str, Any]
+) -> None:
+    rule = {**shipping.TAGS_RULESET, "id": 7, **changed}
+    github.answers |= {"rulesets": [rule], "rulesets/7": rule}
+    assert look(root, "tags", github.environ).state is WARN
+
+
+def test_a_rule_that_keeps_the_release_out_of_deploy_fails_unless_an_app_may_pass(root: Path, github: Hub) -> None:
+    kinds = ("deletion", "non_fast_forward", "pull_request")
+    github.answers["rules/branches/deploy"] = [{"type": kind} for kind in kinds]
+    assert look(root, "deploy", github.environ).state is UNKNOWN
+    github.answers["actions/variables"] = variables()
+    found = look(root, "deploy", github.environ)
+    assert (found.state, "asks for a pull request" in found.said) == (FAIL, True)
+    github.answers["actions/variables"] = variables(APP_ID="12")
+    assert look(root, "deploy", github.environ) == Found(state=OK, said="`deploy` can only grow")
+
+
+@pytest.mark.parametrize(
+    ("where", "needs"),
+    [
+        ("123456789012.dkr.ecr.eu-central-1.amazonaws.com/flights", ["AWS_REGION", "AWS_ROLE_MAIN"]),
+        ("europe-west3-docker.pkg.dev/team/images/flights", ["GOOGLE_PROVIDER", "GOOGLE_ACCOUNT"]),
+        ("team.azurecr.io/flights", ["AZURE_CLIENT", "AZURE_TENANT", "AZURE_SUBSCRIPTION"]),
+        ("harbor.example.org/team/flights", ["REGISTRY_USER"]),
+    ],
+)
+def test_each_registry_needs_its_own_variables(root: Path, github: Hub, where: str, needs: list[str]) -> None:
+    given = {"REGISTRY": where}
+    for name in needs:
+        github.answers["actions/variables"] = variables(**given)
+        found = look(root, "registry", github.environ)
+        assert (found.state, found.remedy) == (FAIL, f"gh variable set LOCKSTEP_{name} --body VALUE")
+        given[name] = "x"
+    github.answers["actions/variables"] = variables(**given)
+    assert look(root, "registry", github.environ).state is OK
+    assert look(root, "package", github.environ).state is UNKNOWN
+
+
+def test_githubs_registry_needs_nothing_and_an_address_without_a_path_is_none(root: Path, github: Hub) -> None:
+    for value in ({}, {"REGISTRY": "ghcr.io/me/other"}):
+        github.answers["actions/variables"] = variables(**value)
+        assert look(root, "registry", github.environ).state is OK
+    github.answers["actions/variables"] = variables(REGISTRY="ghcr.io")
+    assert look(root, "registry", github.environ).state is FAIL
+
+
+@pytest.mark.parametrize("kind", ["orgs", "users"])
+def test_a_package_of_another_repository_cannot_be_pushed_to(root: Path, github: Hub, kind: str) -> None:
+    github.answers["actions/variables"] = variables()
+    assert "the first release makes it" in look(root, "package", github.environ).said
+    package = {"visibility": "public", "html_url": "https://github.example/p", "repository": {"full_name": "me/old"}}
+    github.answers[f"/{kind}/me/packages/container/flights"] = package
+    found = look(root, "package", github.environ)
+    assert (found.state, "is of me/old" in found.said) == (FAIL, True)
+    del package["repository"]
+    assert "is of no repository" in look(root, "package", github.environ).said
+    package["repository"] = {"full_name": "Me/Flights"}
+    assert look(root, "package", github.environ).said == "ghcr.io/me/flights is this repository's, public"
+
+
+def test_a_private_repository_is_told_that_nothing_is_signed_unless_asked_for(root: Path, github: Hub) -> None:
+    github.answers |= {"actions/variables": variables(), "/repos/me/flights": {"private": False}}
+    assert look(root, "signing", github.environ) == Found(state=OK, said="attested and signed")
+    github.answers["/repos/me/flights"] = {"private": True}
+    found = look(root, "signing", github.environ)
+    assert (found.state, found.remedy) == (WARN, "gh variable set LOCKSTEP_ATTEST --body true")
+    assert "neither" not in found.said
+    assert "not attested nor signed: in a private repository" in found.said
+    github.answers["actions/variables"] = variables(ATTEST="true")
+    assert look(root, "signing", github.environ).said.startswith("images are not signed: in a private repository")
+    github.answers |= {"actions/variables": variables(SIGN="false"), "/repos/me/flights": {"private": False}}
+    assert look(root, "signing", github.environ).said.startswith("images are not signed: as the variables say")
+
+
 @pytest.mark.parametrize("status", [401, 403, 404])
 def test_what_the_token_may_not_see_is_unknown_not_failed(root: Path, github: Hub, status: int) -> None:
     github.answers = dict.fromkeys(
@@ -437,13 +565,13 @@ def test_an_api_that_cannot_be_reached_is_unknown(root: Path, github: Hub, monke
     slept: list[float] = []
     monkeypatch.setattr("time.sleep", slept.append)
     clone = Clone(root=root, environ=github.environ | {"GITHUB_API_URL": "http://127.0.0.1:9"})
-    found = [line.found for line in examine(clone, {name: hub.CHECKS[name] for name in ASKED})]
+    found = [line.found for line in examine(clone, {name: ALL[name] for name in ASKED})]
     assert {(each.state, "could not be asked" in each.said) for each in found} == {(UNKNOWN, True)}
     assert len(slept) == 3, "who does not answer one check is not asked for the next"
 
 
 def test_each_answer_is_asked_for_once(root: Path, github: Hub) -> None:
-    list(examine(Clone(root=root, environ=github.environ), hub.CHECKS))
+    list(examine(Clone(root=root, environ=github.environ), {name: ALL[name] for name in ASKED}))
     assert len(github.asked) == len(set(github.asked))
 
 
@@ -451,7 +579,7 @@ def test_one_aligned_line_a_check_and_exit_3_when_one_fails(root: Path) -> None:
     result = CliRunner().invoke(cli, ["doctor"])
     assert result.exit_code == 3
     lines = result.output.splitlines()
-    assert len(lines) == len(here.CHECKS) + len(hub.CHECKS)
+    assert len(lines) == len(ALL)
     assert lines[0] == (
         "✗ git remote                git has no remote `origin` → git remote add origin git@github.com:OWNER/NAME.git"
     )
@@ -463,7 +591,7 @@ def test_as_json_it_says_the_same(root: Path) -> None:
     result = CliRunner().invoke(cli, ["doctor", "--json"])
     assert result.exit_code == 3
     checks = json.loads(result.output)["checks"]
-    assert [check["id"] for check in checks] == [*here.CHECKS, *hub.CHECKS]
+    assert [check["id"] for check in checks] == [*ALL]
     assert {check["state"] for check in checks} <= {"ok", "warn", "fail", "unknown"}
     assert all(set(check) == {"id", "title", "state", "said", "remedy"} for check in checks)
 
@@ -471,4 +599,5 @@ def test_as_json_it_says_the_same(root: Path) -> None:
 def test_when_nothing_fails_it_ends_with_0(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(here, "CHECKS", {"secrets": here.CHECKS["secrets"]})
     monkeypatch.setattr(hub, "CHECKS", {"app": hub.CHECKS["app"]})
+    monkeypatch.setattr(shipping, "CHECKS", {"tags": shipping.CHECKS["tags"]})
     assert CliRunner().invoke(cli, ["doctor"]).exit_code == 0

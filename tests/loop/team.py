@@ -189,8 +189,8 @@ class Team:
     def merge(self, pull: Pull) -> str:
         """GitHub's merge button."""
         made = self.runner.merged(pull)
-        self.hub.git("update-ref", "refs/heads/main", made)
-        pull.state = "closed"
+        self.hub.git("update-ref", f"refs/heads/{pull.base}", made)
+        pull.state, pull.merged = "closed", True
         git(self.clone, "checkout", "--quiet", "main")
         git(self.clone, "pull", "--quiet", str(self.hub.bare()), "main")
         return made

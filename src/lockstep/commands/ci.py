@@ -69,6 +69,17 @@ def label() -> None:
     click.echo(answer.of_label(_desk(around), around.payload["pull_request"]["number"]))
 
 
+@ci.command()
+def mend() -> None:
+    """Run what is not true of the default branch's lock, and open the pull request that makes it true."""
+    from lockstep.github import api, mending, surroundings
+
+    around = surroundings.from_environment(os.environ)
+    done = mending.mend(Path.cwd(), api.from_environment(os.environ), around.payload["repository"]["default_branch"])
+    click.echo(done.sentence)
+    around.summarise(done.sentence)
+
+
 def _desk(around: Surroundings) -> Desk:
     from lockstep.github import api
     from lockstep.github.desk import Desk

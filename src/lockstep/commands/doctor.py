@@ -17,21 +17,28 @@ COLOURS = {State.OK: "green", State.WARN: "yellow", State.FAIL: "red", State.UNK
 
 
 @click.command()
-@click.option("--ruleset", is_flag=True, help="Print the branch rules that GitHub should have, for its API.")
+@click.option(
+    "--ruleset",
+    type=click.Choice(["main", "deploy", "tags"]),
+    is_flag=False,
+    flag_value="main",
+    help="Print the rules that GitHub should have, for its API: of the default branch, of `deploy`, of releases' tags.",
+)
 @click.option("--json", "as_json", is_flag=True, help="Print what was found as JSON.")
-def doctor(ruleset: bool, as_json: bool) -> None:
+def doctor(ruleset: str | None, as_json: bool) -> None:
     """Look at this clone, the remotes and the repository on GitHub: what is missing, and the command that mends it.
 
     Nothing is changed. Only a remote outside S3 that lets objects be added and not removed keeps 9 bytes, as is said
     then. With GITHUB_TOKEN set, GitHub is asked too. Exits with 3 when something fails.
     """
-    from lockstep.doctor import here, hub
+    from lockstep.doctor import here, hub, shipping
     from lockstep.doctor.clone import Clone
 
     if ruleset:
-        click.echo(json.dumps(hub.RULESET, indent=2))
+        rules = {"main": hub.RULESET, "deploy": shipping.DEPLOY_RULESET, "tags": shipping.TAGS_RULESET}
+        click.echo(json.dumps(rules[ruleset], indent=2))
         return
-    checks = {**here.CHECKS, **hub.CHECKS}
+    checks = {**here.CHECKS, **hub.CHECKS, **shipping.CHECKS}
     lines = []
     for line in examine(Clone(root=Path.cwd(), environ=os.environ), checks):
         lines.append(line)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -121,11 +121,16 @@ class Clone:
     @cached_property
     def variables(self) -> set[str] | None:
         """Names of the repository's variables; None where the token may not see them."""
+        return None if self.settings is None else set(self.settings)
+
+    @cached_property
+    def settings(self) -> dict[str, str] | None:
+        """The repository's variables; None where the token may not see them."""
         from lockstep.github.api import ApiError
 
         try:
             found = self.api.pages("actions/variables", "variables") if self.api else ()
-            return {variable["name"] for variable in found}
+            return {variable["name"]: str(variable.get("value", "")) for variable in found}
         except ApiError as error:
             if error.status in (403, 404):
                 return None
@@ -141,9 +146,19 @@ class Clone:
     @cached_property
     def rules(self) -> list[Mapping[str, Any]]:
         """The rules of all rulesets that apply to the default branch."""
+        return self.rules_of(self.branch) if self.branch else []
+
+    def rules_of(self, branch: str) -> list[Mapping[str, Any]]:
+        """The rules of all rulesets that apply to a branch, or would if it were there."""
         from lockstep.github.api import part
 
-        return self._shaped(f"rules/branches/{part(self.branch)}", list) if self.branch else []
+        return self._shaped(f"rules/branches/{part(branch)}", list)
+
+    def rulesets(self, target: str) -> Iterator[Mapping[str, Any]]:
+        """The active rulesets for `branch` or `tag`, whole."""
+        for each in self._shaped("rulesets?per_page=100", list):
+            if each.get("target") == target and each.get("enforcement") == "active":
+                yield self._shaped(f"rulesets/{each['id']}", dict)
 
     @cached_property
     def protection(self) -> Mapping[str, Any]:

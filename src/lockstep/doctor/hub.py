@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 from lockstep.doctor.check import Check, Found, State, fail, ok, unknown, warn
@@ -49,14 +49,23 @@ def workflows(clone: Clone) -> Found:
     """Are the workflows on the default branch? GitHub runs the commenting one from there, whatever a branch holds."""
     if clone.branch is None:
         return unknown("the default branch is not known here", "git fetch origin")
-    branch = next((ref for ref in (f"origin/{clone.branch}", clone.branch) if _is_commit(clone, ref)), None)
-    lacking = [name for name in WORKFLOWS if clone.git("cat-file", "-e", f"{branch}:./{name}") is None]
-    if lacking:
-        return fail(
-            f"{', '.join(lacking)} not on {branch}, and nothing comments until it is",
-            f"git push -u origin HEAD && gh pr create --base {clone.branch}",
-        )
-    return ok(f"all on {branch}")
+    absent, branch = lacking(clone, WORKFLOWS)
+    return not_there(clone, absent, branch, "and nothing comments until it is") or ok(f"all on {branch}")
+
+
+def lacking(clone: Clone, names: Sequence[str]) -> tuple[list[str], str | None]:
+    """The files that the default branch does not hold, and the ref that was looked at."""
+    branch = next((ref for ref in (f"origin/{clone.branch}", str(clone.branch)) if _is_commit(clone, ref)), None)
+    return [name for name in names if clone.git("cat-file", "-e", f"{branch}:./{name}") is None], branch
+
+
+def not_there(clone: Clone, absent: Sequence[str], branch: str | None, so: str) -> Found | None:
+    """What is said of files that the default branch does not hold; None when it holds all."""
+    if not absent:
+        return None
+    return fail(
+        f"{', '.join(absent)} not on {branch}, {so}", f"git push -u origin HEAD && gh pr create --base {clone.branch}"
+    )
 
 
 def _is_commit(clone: Clone, ref: str) -> bool:
@@ -130,14 +139,14 @@ def _rule(clone: Clone) -> str:
 
 
 def pull_requests(clone: Clone) -> Found:
-    """May workflows open pull requests, as monitoring does when the world has moved?"""
+    """May workflows open pull requests, as promote.yml does, and release.yml where a lock is untrue?"""
     settings = clone.ask("actions/permissions/workflow")
     if settings is None:
         return unknown("only an administrator's token may see it")
     if settings.get("can_approve_pull_request_reviews"):
         return ok("workflows may open pull requests")
     return warn(
-        "workflows may not open pull requests, as proposals and repairs of the lock are",
+        "workflows may not open pull requests, as promotions, proposals and repairs of the lock are",
         f"gh api --method PUT repos/{clone.repository}/actions/permissions/workflow "
         f"-f default_workflow_permissions=read -F can_approve_pull_request_reviews=true",
     )
@@ -170,16 +179,17 @@ def roles(clone: Clone) -> Found:
     return ok(f"{', '.join(ROLES)} are set")
 
 
-def _asked(title: str, look: Callable[[Clone], Found]) -> Check:
+def asked(title: str, look: Callable[[Clone], Found]) -> Check:
+    """A check that asks GitHub: where it cannot be asked, nobody knows."""
     return Check(title=title, look=_through_api(look), otherwise=State.UNKNOWN)
 
 
 CHECKS: Mapping[str, Check] = {
     "workflows": Check(title="workflows", look=workflows),
-    "protection": _asked("branch protection", protection),
-    "required": _asked("required check", required),
-    "queue": _asked("queue", queue),
-    "pull-requests": _asked("Actions' pull requests", pull_requests),
-    "roles": _asked("roles for the remote", roles),
-    "app": _asked("App", app),
+    "protection": asked("branch protection", protection),
+    "required": asked("required check", required),
+    "queue": asked("queue", queue),
+    "pull-requests": asked("Actions' pull requests", pull_requests),
+    "roles": asked("roles for the remote", roles),
+    "app": asked("App", app),
 }

@@ -137,6 +137,8 @@ def _judge(desk: Desk, run: Run, pull: Pull, found: Bundle | Poisoned) -> Answer
         late = escape(behind(pull.base_name, changed.behind)).replace("\\`", "`") if changed.behind else ""
         said = f"{why} {late}".strip()
         return Answer(check=unjudged(run, said, _into(pull)), report=words.unjudged(run, said), notices=notices)
+    if notice := words.rollback_notice(bundle.document):
+        notices = (*notices, notice)
     answer = Answer(
         check=check_of(run, bundle, _into(pull)), report=bundle.report, foot=words.foot(pull, run, bundle),
         notices=notices,

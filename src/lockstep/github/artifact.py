@@ -141,12 +141,23 @@ def _check_agreement(manifest: Manifest, document: Document) -> None:
     """The verdict is about these commits, and does not contradict itself."""
     if document.head not in (None, manifest.head) or document.base not in (None, manifest.base):
         raise Poisoned(f"{VERDICT} is about other commits than {MANIFEST}")
+    if document.rollback or document.headline.startswith(f"{document.project}: rollback to "):
+        _check_rollback(document)
+        return
     refused = document.word in NEVER_GREEN or not all(gate.passes for gate in document.gates)
     if document.conclusion == "success" and refused:
         raise Poisoned(f"{VERDICT} calls a success what its own gates or its word refuse")
     allowed = document.gates_left_out or any("against-champion" in gate.id for gate in document.gates)
     if document.conclusion == "success" and document.word == "worse" and not allowed:
         raise Poisoned(f"{VERDICT} calls a success what is worse, and no gate says how much worse is allowed")
+
+
+def _check_rollback(document: Document) -> None:
+    """Its words and gates are information; whether it is one, `lockstep.github.rollbacks` asks GitHub."""
+    project, _, version = document.rollback.rpartition("@")
+    begins = f"{project}: rollback to {version}"
+    if project != document.project or not (document.headline == begins or document.headline.startswith(f"{begins};")):
+        raise Poisoned(f"{VERDICT} does not say in its headline that it is a rollback")
 
 
 def _check_moved(path: str, content: bytes) -> None:

@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-import os
 import shutil
-import subprocess
-import tempfile
 from pathlib import Path
 
 from lockstep.errors import InputError, Refused
 from lockstep.github.artifact import FOLDER, MANIFEST, MOVED, PAGE, REPORT, TREE, VERDICT, Manifest
-from lockstep.revision import git, git_bytes, resolve
+from lockstep.revision import evaluated_tree, git, git_bytes, resolve
 
 
 def pack(root: Path, base: str, number: int | None, *, may_move: bool = True) -> Manifest:
@@ -40,18 +37,6 @@ def pack(root: Path, base: str, number: int | None, *, may_move: bool = True) ->
         _write(folder / TREE / path, git_bytes(root, "cat-file", "blob", f"{tree}:{path}").stdout)
     _write(folder / MANIFEST, manifest.model_dump_json(indent=1).encode())
     return manifest
-
-
-def evaluated_tree(root: Path) -> str:
-    """Git's hash of the work tree as it is, but for what git ignores; the index stays as it was."""
-    with tempfile.TemporaryDirectory() as scratch:
-        environ = os.environ | {"GIT_INDEX_FILE": str(Path(scratch) / "index")}
-        for arguments in (["read-tree", "HEAD"], ["add", "--all"]):
-            subprocess.run(["git", "-C", str(root), *arguments], env=environ, check=True, capture_output=True)
-        written = subprocess.run(
-            ["git", "-C", str(root), "write-tree"], env=environ, check=True, capture_output=True, text=True
-        )
-    return written.stdout.strip()
 
 
 def _differences(root: Path, head: str, tree: str) -> tuple[list[str], list[str]]:

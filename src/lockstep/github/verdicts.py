@@ -6,7 +6,7 @@ import base64
 from collections.abc import Collection
 from dataclasses import dataclass, replace
 
-from lockstep.github import commits, override, words
+from lockstep.github import commits, override, rollbacks, words
 from lockstep.github.api import Api
 from lockstep.github.artifact import LOCK, Bundle, Poisoned
 from lockstep.github.checks import Check
@@ -40,6 +40,7 @@ def believe(api: Api, found: Bundle | Poisoned, bases: Collection[str]) -> Bundl
         must = " or ".join(sorted({each[:7] for each in bases}))
         raise Poisoned(f"It was compared with {base[:7]}, and what this branch has of its base is {must}.")
     commits.insist(api, found)
+    rollbacks.insist(api, found)
     if document.conclusion == "success" and document.word == "first model" and _has_a_model(api, base):
         raise Poisoned(f"It is called a first model, and the lock of its base {base[:7]} names one.")
     return found
@@ -54,7 +55,7 @@ def check_of(run: Run, bundle: Bundle, into: str) -> Check:
     """The verdict as a check."""
     document = bundle.document
     lines = [f"- {escape(gate.title)}: {gate.state}" for gate in document.gates]
-    summary = "\n".join([escape(document.sentence), "", *lines])
+    summary = "\n".join([escape(document.sentence), "", *words.rollback_lines(document), *lines])
     return Check(
         conclusion=document.conclusion, judged=True, title=document.headline, summary=summary, url=run.url, into=into
     )

@@ -12,6 +12,7 @@ from lockstep.github.runs import Pull, Run
 from lockstep.judging import groups
 from lockstep.markdown import LABEL as SHOWN
 from lockstep.markdown import code, escape
+from lockstep.report.record import Document
 
 FILES = 8
 """Names that a notice lists."""
@@ -67,6 +68,24 @@ def runs_notice(changed: Changed) -> str:
     if not changed.runs:
         return ""
     return box("NOTE", f"Code of this branch that runs while it is judged: {listed(changed.runs)}. Review it as code.")
+
+
+def rollback_lines(document: Document) -> list[str]:
+    """What stands above the gates of a rollback, and below; nothing for any other change."""
+    if not document.rollback:
+        return []
+    return [f"What was released as {code(document.rollback, 120)}, again. The gates are shown, and do not decide.", ""]
+
+
+def rollback_notice(document: Document) -> str:
+    """What is said of a rollback: that it is one was looked at here; "" for any other change."""
+    if not document.rollback:
+        return ""
+    return box(
+        "NOTE",
+        f"**{code(document.rollback, 120)} is in this repository, and this branch is what was released as it**: model, "
+        "code, spec and lock. Only documentation may differ; `.github` and `deploy` are today's or that release's.",
+    )
 
 
 def impostor_notice(links: Iterable[str]) -> str:

@@ -9,8 +9,8 @@ from pathlib import Path
 
 from lockstep.errors import InputError
 from lockstep.lock.entries import Entries
-from lockstep.serving.fingerprint import SERVED, fingerprint
 from lockstep.revision import Revision, git
+from lockstep.serving.fingerprint import SERVED, fingerprint
 
 _TAG = re.compile(r"(?P<name>[a-z][a-z0-9-]*)@v(?P<number>(?:0|[1-9]\d*)\.(?:0|[1-9]\d*)\.(?:0|[1-9]\d*))")
 

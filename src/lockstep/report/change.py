@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
+from lockstep.release.tags import Released
+
 LEAKAGE = "leakage"
 """The id of the finding that a column alone tells the outcome."""
 
@@ -95,6 +97,8 @@ class Change:
     judges: tuple[str, ...] = ()
     """Changed files that take part in judging: workflows, requirements, Lockstep itself."""
     notes: tuple[str, ...] = ()
+    rollback: Released | None = None
+    """The release that this brings back, model, code, spec and lock."""
 
     @property
     def leaks(self) -> bool:

@@ -30,7 +30,9 @@ UNREADABLE = ContractChange(
 class Declared(dict[str, Any]):
     """A column as the file declares it; what the file leaves out has its default."""
 
-    DEFAULTS: Mapping[str, Any] = {"missing": "refused", "private": False, "feature": True, "unit": "", "about": ""}
+    DEFAULTS: Mapping[str, Any] = {
+        "missing": "refused", "unknown": "served", "private": False, "feature": True, "unit": "", "about": "",
+    }  # fmt: skip
 
     def __missing__(self, key: str) -> Any:
         return self.DEFAULTS.get(key)
@@ -191,13 +193,21 @@ def _max_values(old: Declared, new: Declared) -> Iterator[Said]:
         yield f"most labels in training {_or_none(old['max_values'])} → {_or_none(new['max_values'])}", False
 
 
+def _unknown(old: Declared, new: Declared) -> Iterator[Said]:
+    """A label that training never saw: who sent one got an answer while it was served."""
+    if not same(old["unknown"], new["unknown"]):
+        served = new["unknown"] == "served"
+        said = "labels that training never saw are"
+        yield f"{said} {'served now, and counted' if served else 'refused now'}", not served
+
+
 def _available(old: Declared, new: Declared) -> Iterator[Said]:
     if not same(old["available"], new["available"]):
         known = [cut(text(column["available"])) if column["available"] else "not stated" for column in (old, new)]
         yield f"known before or after the moment of prediction: {known[0]} → {known[1]}", False
 
 
-ATTRIBUTES = (_unit, _smallest, _largest, _allowed, _parts, _max_values, _available)
+ATTRIBUTES = (_unit, _smallest, _largest, _allowed, _parts, _max_values, _unknown, _available)
 
 
 def _private(old: Declared, new: Declared) -> Iterator[Said]:

@@ -14,6 +14,7 @@ from lockstep.spec import Spec
 from lockstep.statistics.metrics import METRICS
 
 MANY_LOOKS = 10
+TRUST = "release.trust_pull_requests"
 SHOWN = 3
 """Worse slices that are named; the others are counted."""
 
@@ -24,6 +25,7 @@ def findings(comparison: Comparison, judgement: Judgement, change: Change, spec:
     yield from _metrics(comparison)
     yield from _slices(comparison, spec)
     yield from _breaking(change)
+    yield from _trusting(change)
     # Of models that cannot be compared it is said already why.
     if comparison.rows:
         yield from _left_out(comparison.rows)
@@ -110,6 +112,12 @@ def _breaking(change: Change) -> Iterator[Words]:
         yield words(Strong("Breaks callers"), ": ", *prose(part.text.rstrip(".") + "."))
     if len(broken) > SHOWN:
         yield words(f"{count(len(broken) - SHOWN, 'more change')} of the contract would break callers.")
+
+
+def _trusting(change: Change) -> Iterator[Words]:
+    if any((key.path, key.after) == (TRUST, "true") for key in change.spec):
+        why = " is true, the model that a pull request's run made is shipped by its hash, and not made again first."
+        yield words(Strong("Releases would trust pull requests"), ": once ", Code(TRUST), why)
 
 
 def _exam(rows: Rows) -> Iterator[Words]:

@@ -24,6 +24,8 @@ def lead(comparison: Comparison, judgement: Judgement, change: Change, verdict: 
     """The part above the folds."""
     if verdict.cautions:
         yield Alert(kind="caution", sentences=verdict.cautions)
+    if verdict.notes:
+        yield Alert(kind="note", sentences=verdict.notes)
     yield Paragraph(text=sentence(comparison, judgement))
     if verdict.warnings:
         yield Alert(kind="warning", sentences=verdict.warnings)

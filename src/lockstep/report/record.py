@@ -14,6 +14,7 @@ Lines = Annotated[list[Line], Field(max_length=LINES)]
 Number = Annotated[float, Field(allow_inf_nan=False)]
 Count = Annotated[int, Field(ge=0)]
 Sha = Annotated[str, Field(pattern=r"^([0-9a-f]{40}|[0-9a-f]{64})$")]
+Tag = Annotated[str, Field(pattern=r"^([a-z][a-z0-9-]{0,99}@v[0-9]{1,9}\.[0-9]{1,9}\.[0-9]{1,9})?$")]
 
 
 class Part(BaseModel):
@@ -67,7 +68,11 @@ class RowsRecord(Part):
 
 
 class Document(Part):
-    """The whole of verdict.json. `gates_left_out` counts gates beyond those listed; all of them were judged."""
+    """The whole of verdict.json. `gates_left_out` counts gates beyond those listed; all of them were judged.
+
+    `rollback` is the tag of the release that is brought back, "" for any other change; word and gates are information
+    then.
+    """
 
     format: Literal[1]
     conclusion: Literal["success", "failure"]
@@ -80,6 +85,7 @@ class Document(Part):
         "not comparable",
         "first model",
     ]
+    rollback: Tag = ""
     headline: Line
     sentence: Line
     project: Line

@@ -11,8 +11,9 @@ from lockstep.comparison.result import Comparison
 from lockstep.comparison.result import Verdict as Word
 from lockstep.gates.outcome import Judgement, Outcome
 from lockstep.markdown import line
+from lockstep.release.tags import Released
 from lockstep.report.change import Change
-from lockstep.report.document import Mark, Strong, Words, prose, words
+from lockstep.report.document import Code, Mark, Strong, Words, prose, words
 from lockstep.report.findings import findings
 from lockstep.report.numbers import count, listed
 from lockstep.report.record import Document
@@ -35,7 +36,9 @@ UNJUDGED: Mapping[str, str] = {
 
 @dataclass(frozen=True, kw_only=True)
 class Verdict:
-    """`cautions` say why a change is refused, and what it loosens; `warnings` what else a reader should know."""
+    """`cautions` say why a change is refused, and what it loosens; `warnings` what else a reader should know; `notes`
+    that a release is brought back, and what would refuse it if it were a change.
+    """
 
     conclusion: Literal["success", "failure"]
     word: Word
@@ -43,14 +46,17 @@ class Verdict:
     headline: str
     cautions: tuple[Words, ...] = ()
     warnings: tuple[Words, ...] = ()
+    notes: tuple[Words, ...] = ()
 
 
 def conclude(comparison: Comparison, judgement: Judgement, change: Change, spec: Spec) -> Verdict:
     """Success when something could be said, every gate passes, and a worse model has a gate of the base that allows
-    it.
+    it. A release that is brought back passes whatever is said of it: it was judged when it was new.
     """
     refusals = [*_refusals(comparison, judgement, spec)]
     asides = [*_asides(judgement, change)]
+    if change.rollback:
+        return _rollback(comparison, judgement, change, spec, refusals, asides)
     careful = bool(asides) or change.leaks
     outcome = _outcome(comparison, judgement, bool(refusals), careful)
     return Verdict(
@@ -61,6 +67,30 @@ def conclude(comparison: Comparison, judgement: Judgement, change: Change, spec:
         cautions=(*_named(refusals), *_loosened(judgement), *_judges(change)),
         warnings=tuple(findings(comparison, judgement, change, spec)),
     )
+
+
+def _rollback(
+    comparison: Comparison, judgement: Judgement, change: Change, spec: Spec, refusals: list[Words], asides: list[str]
+) -> Verdict:
+    assert change.rollback is not None
+    return Verdict(
+        conclusion="success",
+        word=comparison.verdict,
+        mark=Mark("careful" if asides or change.leaks else "good"),
+        headline=f"{spec.project.name}: rollback to {change.rollback.version}{_but(change, asides)}",
+        cautions=(*_loosened(judgement), *_judges(change)),
+        warnings=tuple(findings(comparison, judgement, change, spec)),
+        notes=(*_brought_back(change.rollback, bool(refusals)), *_named(refusals)),
+    )
+
+
+def _brought_back(release: Released, doubted: bool) -> Iterator[Words]:
+    yield words(
+        Strong(f"This is {release.version} again"), ", as it was released from ", Code(release.commit[:7]),
+        ": model, code, spec and lock. Comparison and gates are shown for information, and do not decide.",
+    )  # fmt: skip
+    if doubted:
+        yield words("They would not let it in as a change:")
 
 
 def _refusals(comparison: Comparison, judgement: Judgement, spec: Spec) -> Iterator[Words]:

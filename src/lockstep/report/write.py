@@ -49,6 +49,7 @@ def document(judged: Judged) -> Document:
         format=1,
         conclusion=verdict.conclusion,
         word=verdict.word,
+        rollback=judged.change.rollback.tag if judged.change.rollback else "",
         headline=_line(verdict.headline),
         sentence=_line(plain(sentence(comparison, judgement))),
         project=_line(judged.spec.project.name),

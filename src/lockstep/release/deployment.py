@@ -1,0 +1,161 @@
+"""The branch `deploy`: one folder an environment, made with git's plumbing. Work tree, index and main stay as they are.
+
+`staging/` and `production/` are each a whole copy of a released commit's `deploy/`, the image's digest written into
+its base, and `release.json`, which says what that is. Flux or Argo CD follow `<environment>/overlays/<environment>`.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, fields
+from pathlib import Path
+from typing import Any
+
+from lockstep.errors import InputError, Refused
+from lockstep.release import manifests, origin
+from lockstep.release.versions import BOT
+from lockstep.revision import git_bytes
+
+STAGING, PRODUCTION = "staging", "production"
+FOLDER, RECORD = "deploy", "release.json"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Record:
+    """release.json. `image` is the address without digest; `model`, `identity` and `lock` are SHA-256 in hex;
+    `skipped` are commits that had no release of their own, `previous` is the version that was there before.
+    """
+
+    name: str
+    version: str
+    identity: str
+    digest: str
+    image: str
+    model: str
+    commit: str
+    lock: str
+    skipped: tuple[str, ...] = ()
+    previous: str = ""
+
+    def text(self) -> bytes:
+        """The file's content."""
+        return (json.dumps(asdict(self), indent=2) + "\n").encode()
+
+
+def record(root: Path, tip: str, environment: str) -> Record | None:
+    """What an environment says of itself at a commit of the branch; None without one, or without a branch (`tip` "").
+
+    Raises `InputError` when it cannot be read.
+    """
+    found = git_bytes(root, "cat-file", "blob", f"{tip}:{environment}/{RECORD}") if tip else None
+    if found is None or found.returncode:
+        return None
+    try:
+        return _record(json.loads(found.stdout))
+    except (ValueError, TypeError, KeyError) as error:
+        raise InputError(
+            f"{environment}/{RECORD} of branch `{origin.DEPLOY}` cannot be read: {error}. Mend it there, or revert the "
+            "commit that broke it"
+        ) from None
+
+
+def _record(content: Any) -> Record:
+    if not isinstance(content, dict):
+        raise TypeError("it is no mapping")
+    values = {each.name: content[each.name] for each in fields(Record) if each.name != "skipped"}
+    if wrong := [name for name, value in values.items() if not isinstance(value, str)]:
+        raise TypeError(f"{wrong[0]} is no text")
+    return Record(**values, skipped=tuple(map(str, content["skipped"])))
+
+
+def tree(root: Path, commit: str, about: Record) -> str:
+    """Write an environment's tree, a commit's `deploy/` for what `about` says, and return its hash.
+
+    Raises `InputError` when the commit has no such folder, `Refused` when what comes out is not fit to be deployed.
+    """
+    with _index(root) as index:
+        if origin.run(root, "read-tree", f"{commit}:./{FOLDER}", environ=index).returncode:
+            raise InputError(f"{commit[:7]} has no folder {FOLDER}/: a release writes it to the branch `deploy`")
+        path = f"{commit}:./{FOLDER}/{manifests.KUSTOMIZATION}"
+        text = git_bytes(root, "cat-file", "blob", path).stdout.decode(errors="replace")
+        base = manifests.set_image(text, new_name=about.image, digest=about.digest)
+        _put(root, index, manifests.KUSTOMIZATION, base.encode())
+        _insist_fit(root, index)
+        _put(root, index, RECORD, about.text())
+        return _said(root, "write-tree", environ=index)
+
+
+def _insist_fit(root: Path, index: dict[str, str]) -> None:
+    with tempfile.TemporaryDirectory(prefix="lockstep-") as folder:
+        # Attributes and filters of the work tree do not apply: what is looked at is what is committed.
+        _said(root, "--work-tree", folder, "checkout-index", "--all", "--force", environ=index)
+        if found := manifests.problems(Path(folder)):
+            raise Refused(f"{FOLDER}/ is not fit to be deployed: {'; '.join(found[:5])}")
+
+
+def copied(root: Path, tip: str, environment: str, about: Record) -> str:
+    """Write the tree of an environment of the branch with another record, and return its hash."""
+    with _index(root) as index:
+        _said(root, "read-tree", f"{tip}:{environment}", environ=index)
+        _put(root, index, RECORD, about.text())
+        return _said(root, "write-tree", environ=index)
+
+
+def same(root: Path, one: str, other: str) -> bool:
+    """Do two trees hold the same but for the record? A missing one is like no other."""
+    contents = [_lines(root, each) for each in (one, other)]
+    return bool(contents[0]) and contents[0] == contents[1]
+
+
+def _lines(root: Path, tree_: str) -> list[str]:
+    found = git_bytes(root, "ls-tree", "--full-tree", tree_)
+    lines = found.stdout.decode(errors="surrogateescape").splitlines() if found.returncode == 0 else []
+    return [line for line in lines if not line.endswith(f"\t{RECORD}")]
+
+
+def commit(root: Path, tip: str, environment: str, tree_: str, message: str) -> str:
+    """Write a commit after `tip` ("": the branch's first) in which the environment has that tree; returns its hash."""
+    top = git_bytes(root, "ls-tree", "--full-tree", tip).stdout.decode(errors="surrogateescape") if tip else ""
+    others = [line for line in top.splitlines() if not line.endswith(f"\t{environment}")]
+    entries = "\n".join([*others, f"040000 tree {tree_}\t{environment}", ""])
+    whole = _said(root, "mktree", text=entries.encode(errors="surrogateescape"))
+    parent = ["-p", tip] if tip else []
+    return _said(root, "commit-tree", whole, *parent, environ=_author(root), text=message.encode())
+
+
+def _author(root: Path) -> dict[str, str]:
+    """A workflow's git has no name of its own."""
+    if os.environ.get("GITHUB_ACTIONS") != "true":
+        return dict(os.environ)
+    names = {f"GIT_{role}_{what}": BOT[what == "EMAIL"] for role in ("AUTHOR", "COMMITTER") for what in ("NAME", "EMAIL")}  # fmt: skip # noqa: E501
+    return names | os.environ
+
+
+@contextmanager
+def _index(root: Path) -> Iterator[dict[str, str]]:
+    """The environment of a git with an index of its own."""
+    with tempfile.TemporaryDirectory(prefix="lockstep-") as folder:
+        yield os.environ | {"GIT_INDEX_FILE": str(Path(folder, "index"))}
+
+
+def _put(root: Path, index: dict[str, str], path: str, content: bytes) -> None:
+    blob = _said(root, "hash-object", "-w", "--stdin", text=content)
+    _said(root, "update-index", "--add", "--cacheinfo", f"100644,{blob},{path}", environ=index)
+
+
+def _said(root: Path, *arguments: str, environ: dict[str, str] | None = None, text: bytes = b"") -> str:
+    done = origin.run(root, *arguments, environ=environ, text=text)
+    if done.returncode:
+        words = " ".join(done.stderr.decode(errors="replace").split())
+        raise InputError(f"`git {arguments[0]}` failed: {words}")
+    return done.stdout.decode().strip()
+
+
+def of(root: Path, tip: str, environment: str) -> str:
+    """The tree of an environment; "" where it has none."""
+    found = git_bytes(root, "rev-parse", "--verify", "--quiet", f"{tip}:{environment}") if tip else None
+    return found.stdout.decode().strip() if found and found.returncode == 0 else ""

@@ -1,0 +1,156 @@
+"""From staging to production: a pull request into the branch `deploy`, which makes `production/` what `staging/` is."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from lockstep.errors import InputError, OutsideError, Refused
+from lockstep.github import pulls
+from lockstep.github.api import Api
+from lockstep.markdown import code, escape
+from lockstep.release import deployment, origin, versions
+from lockstep.release.deployment import PRODUCTION, STAGING, Record
+from lockstep.release.origin import Seen
+from lockstep.release.superseded import skipped, told
+from lockstep.release.tags import Version
+from lockstep.revision import git, git_bytes
+from lockstep.serving.fingerprint import SHORT
+
+PREFIX = "promote/"
+ATTEMPTS = 5
+LONG = 400
+"""An address with its digest is of use only whole."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Promotion:
+    """What came of it. `branch` is "" when there was nothing to promote, `url` where no pull request was opened."""
+
+    version: str
+    sentence: str
+    branch: str = ""
+    url: str = ""
+    onward: str = ""
+
+
+def promote(root: Path, name: str, api: Api | None) -> Promotion:
+    """Propose that production becomes what staging is; the one open proposal follows when staging moves on.
+
+    With `api` through a pull request, else as a branch that somebody merges. Raises `InputError` when nothing is on
+    staging, `OutsideError` when origin or the API fails.
+    """
+    for _ in range(ATTEMPTS):
+        seen = origin.look(root, name)
+        about = _next(root, seen)
+        if about is None:
+            version = _staged(root, seen).version
+            return Promotion(version=version, sentence=f"nothing to promote: production has {version}, as staging has")
+        found = pulls.find(api, origin.DEPLOY, lambda branch: branch.startswith(PREFIX)) if api else None
+        branch = found["head"]["ref"] if found else f"{PREFIX}{about.version}"
+        try:
+            _put(root, seen, branch, about)
+        except origin.Moved:
+            continue
+        return _proposed(root, seen, branch, about, api, found)
+    raise OutsideError("the branches of promotion change faster than we can follow: run again")
+
+
+def _staged(root: Path, seen: Seen) -> Record:
+    staged = deployment.record(root, seen.deploy, STAGING)
+    if staged is None:
+        raise InputError("nothing is on staging, so nothing can be promoted: `lockstep release` puts it there")
+    return staged
+
+
+def _next(root: Path, seen: Seen) -> Record | None:
+    """What production is to say of itself; None when it is what staging is."""
+    staged, now = _staged(root, seen), deployment.record(root, seen.deploy, PRODUCTION)
+    trees = [deployment.of(root, seen.deploy, each) for each in (STAGING, PRODUCTION)]
+    if now and (now.identity, now.digest) == (staged.identity, staged.digest) and deployment.same(root, *trees):
+        return None
+    left_out = skipped(root, now.commit, staged.commit) if now else []
+    return replace(staged, previous=now.version if now else "", skipped=tuple(left_out))
+
+
+def _put(root: Path, seen: Seen, branch: str, about: Record) -> None:
+    """Let the branch be one commit on `deploy` with this in production, unless it is so already."""
+    there = origin.tip(root, branch)
+    tree = deployment.copied(root, seen.deploy, STAGING, about)
+    if there and _is_made(root, there, seen, tree):
+        return
+    commit = deployment.commit(root, seen.deploy, PRODUCTION, tree, _message(root, about))
+    origin.push(root, f"refs/heads/{branch}", commit, there)
+
+
+def _is_made(root: Path, commit: str, seen: Seen, tree: str) -> bool:
+    """Is a commit at origin the one that we would make?"""
+    if git_bytes(root, "cat-file", "-e", commit).returncode:
+        origin.ask(root, "fetch", "--quiet", "--no-tags", origin.REMOTE, commit)
+    parents = git(root, "show", "--no-patch", "--format=%P", commit).split()
+    others = [git(root, "rev-parse", f"{each}:{STAGING}") for each in (commit, seen.deploy)]
+    return parents == [seen.deploy] and deployment.of(root, commit, PRODUCTION) == tree and len(set(others)) == 1
+
+
+def _proposed(
+    root: Path, seen: Seen, branch: str, about: Record, api: Api | None, found: dict[str, Any] | None
+) -> Promotion:
+    title = _title(about)
+    if api is None:
+        onward = f"git push {origin.REMOTE} {origin.REMOTE}/{branch}:{origin.DEPLOY}"
+        sentence = f"branch `{branch}` is pushed: merging it into `{origin.DEPLOY}` moves production to {about.version}"
+        origin.ask(
+            root, "fetch", "--quiet", "--no-tags", origin.REMOTE,
+            f"+refs/heads/{branch}:refs/remotes/{origin.REMOTE}/{branch}",
+        )  # fmt: skip
+        return Promotion(version=about.version, sentence=sentence, branch=branch, onward=onward)
+    body = "\n".join(_body(root, about))
+    url = str(pulls.put(api, found, branch=branch, base=origin.DEPLOY, title=title, body=body)["html_url"])
+    sentence = f"{title}: {url}. Merging it moves production"
+    return Promotion(version=about.version, sentence=sentence, branch=branch, url=url)
+
+
+def _title(about: Record) -> str:
+    before = f", from {about.previous}" if about.previous else ""
+    return f"Promote {about.name} {about.version} to production{before}"
+
+
+def _message(root: Path, about: Record) -> str:
+    return "\n".join([_title(about), "", told(root, about.commit), f"image {about.image}@{about.digest}", ""])
+
+
+def _body(root: Path, about: Record) -> Iterator[str]:
+    yield f"Production gets what staging has: {escape(about.name)} {about.version}."
+    yield ""
+    yield f"- from {code(told(root, about.commit))}"
+    yield f"- image {code(f'{about.image}@{about.digest}', LONG)}"
+    yield f"- model {code(about.model[:SHORT])}, before it {about.previous or 'nothing'}"
+    if about.skipped:
+        yield ""
+        yield "Commits since the one in production:"
+        yield ""
+        yield from (f"- {code(told(root, each))}" for each in about.skipped)
+    yield ""
+    yield "Nothing is built: the image is the one that staging runs. Revert the merge to go back."
+
+
+def assign(root: Path, name: str) -> str:
+    """Let the version that `production/` names be in stage `prod`; returns a sentence.
+
+    Raises `Refused` when its tag says another identity, `InputError` when production is empty.
+    """
+    seen = origin.look(root, name)
+    now = deployment.record(root, seen.deploy, PRODUCTION)
+    if now is None:
+        raise InputError("nothing is in production: merge the pull request that `lockstep promote` opens")
+    tag = f"{name}@{now.version}"
+    identity = versions.said(root, tag).get("identity", now.identity)
+    if now.name != name or identity != now.identity:
+        raise Refused(
+            f"{PRODUCTION}/{deployment.RECORD} names {now.name} {now.version} with identity {now.identity[:SHORT]}, "
+            f"and the tag {tag} says {identity[:SHORT]}: they are not of one release. Revert the commit that wrote it"
+        )
+    moved = versions.assign(root, name, Version.parse(now.version), versions.PRODUCTION)
+    return f"{now.version} is in production" + ("" if moved else ", as was recorded before")

@@ -1,0 +1,250 @@
+"""A release, from a merged commit to a line on the branch `deploy`.
+
+Each step looks before it does: after a failure or a kill the same call goes on where it ended, and ends the same.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from lockstep.errors import InputError, OutsideError
+from lockstep.lock.entries import FILE, Entries
+from lockstep.lock.shortly import shortened
+from lockstep.release import chain, deployment, identity, models, origin, sbom, versions
+from lockstep.release.deployment import STAGING, Record
+from lockstep.release.origin import Seen
+from lockstep.release.superseded import Standing, skipped, standing, told
+from lockstep.release.tags import Version, model_of
+from lockstep.release.versions import Choice
+from lockstep.release.wanted import Wanted
+from lockstep.revision import Revision, git, resolve
+from lockstep.spec import Spec, read_spec
+
+SBOM = f"{models.ROOM}/sbom.cdx.json"
+UNRELEASED = "unreleased"
+ATTEMPTS = 5
+
+Progress = Callable[[str], None]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Options:
+    """What the caller wants. `registry` is the image's address without tag, "" only with `local`."""
+
+    registry: str = ""
+    force: bool = False
+    image_only: bool = False
+    local: bool = False
+
+
+@dataclass(frozen=True, kw_only=True)
+class Outcome:
+    """What came of it. `released`: something changed on staging, or is about to; `sentence` is for people."""
+
+    released: bool
+    sentence: str
+    name: str
+    identity: str
+    version: str = ""
+    image: str = ""
+    digest: str = ""
+    sbom: str = ""
+    skipped: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True)
+class Plan:
+    """What is known without any bytes of the model."""
+
+    root: Path
+    head: Revision
+    spec: Spec
+    entries: Entries
+    identity: str
+    options: Options
+
+    @property
+    def name(self) -> str:
+        """The project's name."""
+        return self.spec.project.name
+
+    def wanted(self, version: str) -> Wanted:
+        """The image, as a version."""
+        lock = hashlib.sha256((self.root / FILE).read_bytes()).hexdigest()
+        return Wanted(
+            name=self.name, version=version, identity=self.identity, model=model_of(self.entries) or "",
+            commit=self.head.sha, lock=lock, data=versions.data_of(self.entries), registry=self.options.registry,
+            build_image=self.spec.release.build_image, run_image=self.spec.release.run_image, log=self.spec.serve.log,
+        )  # fmt: skip
+
+    def outcome(self, sentence: str, about: Record | None = None, *, released: bool = False) -> Outcome:
+        """How it ended."""
+        made = Outcome(released=released, sentence=sentence, name=self.name, identity=self.identity)
+        if about is None:
+            return made
+        return replace(made, version=about.version, image=about.image, digest=about.digest, skipped=about.skipped)
+
+
+def release(root: Path, options: Options, progress: Progress) -> Outcome:
+    """Ship the model of HEAD's lock to staging, unless it is there.
+
+    Raises `Refused` when the lock is not true, the model is not what it says or the image does not pass its try-out;
+    `InputError` when the tree is not a merged commit's; `OutsideError` when origin, a remote or the registry fails.
+    """
+    plan = planned(root, options)
+    if options.local:
+        return _tried(plan, progress)
+    seen = origin.look(root, plan.name)
+    origin.insist_merged(root, seen, plan.head)
+    if (ended := _ended(plan, seen)) is not None:
+        return ended
+    about, choice = _identified(plan, seen)
+    _insist_fit(plan, about)
+    if not about.digest:
+        about = replace(about, digest=_shipped(plan, choice, progress))
+    bill = _billed(plan, about)
+    if options.image_only:
+        sentence = f"the image of {plan.name} {about.version} is in the registry; staging is as it was"
+        return replace(plan.outcome(sentence, about, released=True), sbom=bill)
+    tag = versions.register(
+        root, plan.name, choice, {key: getattr(about, key) for key in ("identity", "digest", "model")}
+    )
+    progress(f"{tag}: {choice.why}")
+    return replace(_deployed(plan, seen, about, progress), sbom=bill)
+
+
+def planned(root: Path, options: Options) -> Plan:
+    """What HEAD releases. Raises `InputError` when tracked files have changes, `Refused` when the lock is not true."""
+    changed = [line[3:] for line in git(root, "status", "--porcelain", "--untracked-files=no").splitlines()]
+    if changed:
+        raise InputError(f"a release ships a commit, and {shortened(changed)} changed since the last one: commit first")
+    if not options.registry and not options.local:
+        raise InputError("the registry is not known: `--registry ghcr.io/OWNER/NAME`, or set LOCKSTEP_REGISTRY")
+    spec, entries = read_spec(root / "params.yaml"), models.insist_true(root)
+    made = identity.of(root, spec, models.md5s(entries))
+    head = resolve(root, "HEAD")
+    return Plan(root=root, head=head, spec=spec, entries=entries, identity=made, options=options)
+
+
+def _tried(plan: Plan, progress: Progress) -> Outcome:
+    """Build the image and try it; nothing leaves this machine."""
+    folder = models.obtain(plan.root, plan.head, plan.entries, trusted=True, progress=progress)
+    chain.ship(plan.root, folder, plan.wanted(UNRELEASED), push=False, progress=progress)
+    return plan.outcome(f"the image of {plan.name} at {plan.head.short} was built and passed; nothing was sent")
+
+
+def _ended(plan: Plan, seen: Seen) -> Outcome | None:
+    """How it ends before it begins: something newer is on staging, or this is; None when there is work.
+
+    Raises `InputError` when staging's commit is neither before nor after this one, unless it is forced.
+    """
+    staged = deployment.record(plan.root, seen.deploy, STAGING)
+    if staged is None:
+        return None
+    stands = standing(plan.root, staged.commit, plan.head.sha)
+    deployed = f"{staged.version} of {told(plan.root, staged.commit)}"
+    if stands is Standing.SUPERSEDED:
+        return plan.outcome(f"superseded: staging has {deployed}, which came after {plan.head.short}", staged)
+    if stands is Standing.ASIDE and not plan.options.force:
+        raise InputError(
+            f"staging has {deployed}, which is neither before nor after {plan.head.short}: somebody rewrote history, "
+            "or this is another branch. `--force` deploys it all the same"
+        )
+    if _is_on_staging(plan, seen, staged):
+        if not plan.options.image_only:
+            versions.assign(plan.root, plan.name, Version.parse(staged.version), versions.STAGING)
+        return plan.outcome(f"nothing to do: staging has {deployed}, and this commit gives the same", staged)
+    return None
+
+
+def _is_on_staging(plan: Plan, seen: Seen, staged: Record) -> bool:
+    if not _has_image(plan, staged):
+        return False
+    mine = deployment.tree(plan.root, plan.head.sha, staged)
+    return deployment.same(plan.root, mine, deployment.of(plan.root, seen.deploy, STAGING))
+
+
+def _has_image(plan: Plan, staged: Record) -> bool:
+    return (staged.identity, staged.image) == (plan.identity, plan.options.registry)
+
+
+def _identified(plan: Plan, seen: Seen) -> tuple[Record, Choice]:
+    """The record of this release, and why it has its version. The digest is "" unless staging has the image."""
+    choice = versions.choose(plan.root, plan.name, plan.identity, plan.head, plan.entries)
+    wanted = plan.wanted(str(choice.version))
+    staged = deployment.record(plan.root, seen.deploy, STAGING)
+    digest = staged.digest if staged and _has_image(plan, staged) and staged.version == wanted.version else ""
+    about = Record(
+        name=plan.name, version=wanted.version, identity=plan.identity, digest=digest, image=wanted.registry,
+        model=wanted.model, commit=plan.head.sha, lock=wanted.lock,
+    )  # fmt: skip
+    return _after(plan, about, staged), choice
+
+
+def _after(plan: Plan, about: Record, staged: Record | None) -> Record:
+    """The record with what it has from the one before it."""
+    if staged is None:
+        return about
+    left_out = skipped(plan.root, staged.commit, plan.head.sha)
+    return replace(about, skipped=tuple(left_out), previous=staged.version)
+
+
+def _insist_fit(plan: Plan, about: Record) -> None:
+    """What could not be deployed is not built: its manifests are looked at with some digest."""
+    deployment.tree(plan.root, plan.head.sha, replace(about, digest=about.digest or f"sha256:{plan.identity}"))
+
+
+def _shipped(plan: Plan, choice: Choice, progress: Progress) -> str:
+    """The image's digest in the registry. One that carries a released identity was proven when it was made."""
+    wanted = plan.wanted(str(choice.version))
+    found = chain.find(wanted)
+    if found and choice.proven:
+        progress(f"the image of {choice.version} is in the registry: {found}")
+        return found
+    trusted = plan.spec.release.trust_pull_requests
+    folder = models.obtain(plan.root, plan.head, plan.entries, trusted=trusted, progress=progress)
+    digest = found or chain.ship(plan.root, folder, wanted, push=True, progress=progress).digest
+    models.keep(plan.root, plan.entries, progress)
+    return digest
+
+
+def _billed(plan: Plan, about: Record) -> str:
+    """Write the bill of materials; its path."""
+    path = plan.root / SBOM
+    path.parent.mkdir(parents=True, exist_ok=True)
+    sbom.write(plan.root, plan.wanted(about.version), about.digest, path)
+    return SBOM
+
+
+def _deployed(plan: Plan, seen: Seen, about: Record, progress: Progress) -> Outcome:
+    """Staging on the branch `deploy` is what `about` says, unless something newer got there meanwhile."""
+    for _ in range(ATTEMPTS):
+        about = _after(plan, about, deployment.record(plan.root, seen.deploy, STAGING))
+        made = deployment.tree(plan.root, plan.head.sha, about)
+        commit = deployment.commit(plan.root, seen.deploy, STAGING, made, message(plan, about))
+        try:
+            origin.push(plan.root, f"refs/heads/{origin.DEPLOY}", commit, seen.deploy)
+        except origin.Moved:
+            progress(f"branch `{origin.DEPLOY}` moved on meanwhile: looking again")
+            seen = origin.look(plan.root, plan.name)
+            if (ended := _ended(plan, seen)) is not None:
+                return ended
+        else:
+            versions.assign(plan.root, plan.name, Version.parse(about.version), versions.STAGING)
+            sentence = f"released {plan.name} {about.version} to staging: {about.image}@{about.digest}"
+            return plan.outcome(sentence, about, released=True)
+    raise OutsideError(f"branch `{origin.DEPLOY}` changes faster than we can follow: run again")
+
+
+def message(plan: Plan, about: Record) -> str:
+    """What the commit on the branch `deploy` says."""
+    lines = [
+        f"staging: {about.name} {about.version}", "", f"{told(plan.root, about.commit)}",
+        f"image {about.image}@{about.digest}", f"model {about.model}",
+    ]  # fmt: skip
+    if about.skipped:
+        lines += ["", "without a release of their own:", *(f"- {told(plan.root, each)}" for each in about.skipped)]
+    return "\n".join([*lines, ""])

@@ -1,0 +1,192 @@
+"""Which version a release is, and the tags that say so, in the form of GTO: `NAME@v1.2.0`, `NAME#staging#3`.
+
+The remote's tags are the truth. A tag is made here by GTO and pushed at once; whoever comes second with the same
+number is told so, and nothing of theirs is left.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from lockstep.errors import InputError, OutsideError
+from lockstep.lock import objects, seal
+from lockstep.lock.entries import Entries
+from lockstep.release import origin
+from lockstep.release.tags import Released, Version, model_of, released
+from lockstep.report.contract_changes import contract_changes
+from lockstep.revision import Revision, git, git_bytes
+
+STAGING, PRODUCTION = "staging", "prod"
+"""The stages of GTO that a version is assigned to."""
+
+FIRST = Version(1, 0, 0)
+ATTEMPTS = 5
+BOT = ("github-actions[bot]", "41898282+github-actions[bot]@users.noreply.github.com")
+_SAID = re.compile(r"^(?P<key>identity|digest|model): (?P<value>\S+)$", re.MULTILINE)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Choice:
+    """A version's number and why it is that; `commit` is what its tag stands on. `known`: the tag was there already;
+    `proven`: and a release made it, for this very identity.
+    """
+
+    version: Version
+    why: str
+    commit: str
+    known: bool = False
+    proven: bool = False
+
+
+def choose(root: Path, name: str, identity: str, head: Revision, entries: Entries) -> Choice:
+    """The version of what `head` releases, as the tags here and the change since the highest version tell.
+
+    An identity that was released keeps its version. Otherwise the first is v1.0.0; then major when callers break,
+    minor when model or data are others, else patch.
+    """
+    known = released(root, name)
+    for each in reversed(known):
+        if said(root, each.tag).get("identity") == identity and _model_at(root, each.commit) == model_of(entries):
+            return Choice(version=each.version, why="released before", commit=each.commit, known=True, proven=True)
+    for each in known:
+        if each.commit == head.sha:
+            return Choice(version=each.version, why=f"tagged {each.tag} before", commit=head.sha, known=True)
+    if not known:
+        return Choice(version=FIRST, why="the first one", commit=head.sha)
+    version, why = _next(root, known[-1], head, entries)
+    return Choice(version=version, why=why, commit=head.sha)
+
+
+def said(root: Path, tag: str) -> dict[str, str]:
+    """What a release wrote into its tag: identity, digest and model, by these names; empty for any other tag."""
+    found = git_bytes(root, "for-each-ref", "--format=%(contents)", f"refs/tags/{tag}")
+    return {each["key"]: each["value"] for each in _SAID.finditer(found.stdout.decode(errors="replace"))}
+
+
+def _next(root: Path, highest: Released, head: Revision, entries: Entries) -> tuple[Version, str]:
+    """A number promises something to those who use the highest one, whatever is deployed."""
+    before, number = Revision(root=root, sha=highest.commit), highest.version
+    earlier = _entries_at(root, highest.commit)
+    breaking = [
+        change.text
+        for change in contract_changes(
+            _contract(before), head.values().get("contract") or {},
+            (_classes(root, earlier), _classes(root, entries)),
+        )
+        if change.breaking
+    ]  # fmt: skip
+    if breaking:
+        return Version(number.major + 1, 0, 0), f"callers of {number} break: {breaking[0]}"
+    same = model_of(earlier) == model_of(entries)
+    if not same or data_of(earlier) != data_of(entries):
+        what = "other data" if same else "another model"
+        return Version(number.major, number.minor + 1, 0), f"{what} than {number}"
+    return Version(number.major, number.minor, number.patch + 1), f"the model of {number} in another service"
+
+
+def _contract(revision: Revision) -> Any:
+    """The contract of a commit; nothing where it cannot be read, which counts as breaking."""
+    try:
+        return revision.values().get("contract")
+    except InputError:
+        return None
+
+
+def _entries_at(root: Path, commit: str) -> Entries:
+    """What a commit's lock says; nothing where it cannot be read, so that all counts as changed."""
+    try:
+        return Revision(root=root, sha=commit).entries()
+    except InputError:
+        return {}
+
+
+def _model_at(root: Path, commit: str) -> str | None:
+    return model_of(_entries_at(root, commit))
+
+
+def data_of(entries: Entries) -> dict[str, str]:
+    """What the lock's first stages made, those that read no other's result: the md5 by path."""
+    firsts = [entry for name, entry in entries.items() if not seal.upstream(entries, name)]
+    return {path: md5 for entry in firsts for path, md5 in entry.outs.items()}
+
+
+def _classes(root: Path, entries: Entries) -> Collection[str]:
+    """The classes that a model has learned, where its contract.json is here."""
+    outs = {path: md5 for entry in entries.values() for path, md5 in entry.outs.items()}
+    file = objects.find(root, outs.get("model/contract.json", ""))
+    if file is None or not objects.holds(file, outs["model/contract.json"]):
+        return ()
+    content: Any = json.loads(file.read_bytes())
+    classes = content.get("classes") if isinstance(content, Mapping) else None
+    return [str(each) for each in classes] if isinstance(classes, list) else ()
+
+
+def register(root: Path, name: str, choice: Choice, about: Mapping[str, str]) -> str:
+    """Let the version's tag be at origin; returns its name. `about` is what its message says besides.
+
+    Raises `OutsideError` when somebody else took the number meanwhile.
+    """
+    tag = f"{name}@{choice.version}"
+    if choice.known:  # the tags here are those of origin
+        return tag
+    lines = "\n".join(f"{key}: {value}" for key, value in about.items())
+    message = f"{name} {choice.version}: {choice.why}\n\n{lines}\n"
+    _gto("register", root, name, ref=choice.commit, version=str(choice.version), message=message)
+    ref = f"refs/tags/{tag}"
+    try:
+        origin.push(root, ref, git(root, "rev-parse", ref), "")
+    except origin.Moved as error:
+        git(root, "tag", "--delete", tag)
+        raise OutsideError(
+            f"{choice.version} was taken by another release meanwhile: run again, and this one gets the next number"
+        ) from error
+    return tag
+
+
+def assigned(root: Path, name: str, stage: str) -> str:
+    """The commit whose version is in a stage, as the newest of the stage's tags says; "" for none."""
+    form = re.compile(rf"{re.escape(name)}#{stage}(?P<none>!?)#(?P<number>\d+)")
+    newest, commit = 0, ""
+    for line in git(root, "for-each-ref", "--format=%(refname:strip=2)%09%(objectname)%09%(*objectname)", "refs/tags").splitlines():  # fmt: skip # noqa: E501
+        tag, own, peeled = line.split("\t")
+        if (found := form.fullmatch(tag)) and int(found["number"]) > newest:
+            newest, commit = int(found["number"]), "" if found["none"] else peeled or own
+    return commit
+
+
+def assign(root: Path, name: str, version: Version, stage: str) -> bool:
+    """Let a version be in a stage; was it not so before? Raises `InputError` when there is no such version."""
+    for _ in range(ATTEMPTS):
+        commits = [each.commit for each in released(root, name) if each.version == version]
+        if not commits:
+            raise InputError(f"there is no tag {name}@{version}: `lockstep release` makes it")
+        if assigned(root, name, stage) == commits[0]:
+            return False
+        made = _gto("assign", root, name, stage, version=str(version), force=True, message=f"{name} {version}: {stage}")
+        ref = f"refs/tags/{made.tag}"
+        try:
+            origin.push(root, ref, git(root, "rev-parse", ref), "")
+        except origin.Moved:
+            git(root, "tag", "--delete", made.tag)
+            origin.look(root, name)
+        else:
+            return True
+    raise OutsideError(f"the tags of stage {stage} change faster than we can follow: run again")
+
+
+def _gto(verb: str, root: Path, *arguments: str, **options: Any) -> Any:
+    """Call GTO, with a name for the tag's author in a workflow, where git has none."""
+    from gto import api
+    from gto.exceptions import GTOException
+
+    author = {"author": BOT[0], "author_email": BOT[1]} if os.environ.get("GITHUB_ACTIONS") == "true" else {}
+    try:
+        return getattr(api, verb)(git(root, "rev-parse", "--show-toplevel"), *arguments, **options, **author)
+    except GTOException as error:
+        raise InputError(f"GTO could not {verb} {arguments[0]}: {error}") from None
