@@ -19,6 +19,7 @@ export DVC_NO_ANALYTICS := 1
 export ITERATIVE_DO_NOT_TRACK := 1
 export BENTOML_DO_NOT_TRACK := true
 export NML_DISABLE_USAGE_LOGGING := 1
+export ORT_DISABLE_TELEMETRY := 1
 export UV_PYTHON_DOWNLOADS := never
 # Imports are most of what a short stage costs: let Python keep the bytecode that set-up compiles.
 unexport PYTHONDONTWRITEBYTECODE

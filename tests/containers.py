@@ -87,7 +87,6 @@ cgroup_manager = "cgroupfs"
 events_logger = "none"
 lock_type = "file"
 num_locks = 64
-static_dir = "{home}/libpod"
 tmp_dir = "{home}/tmp"
 volume_path = "{home}/volumes"
 """
@@ -179,8 +178,10 @@ def serve_registry(folder: Path) -> Iterator[Registry]:
         f"version: 0.1\nlog: {{level: error, accesslog: {{disabled: true}}}}\n"
         f"storage: {{filesystem: {{rootdirectory: {folder}}}}}\nhttp: {{addr: '127.0.0.1:{found.port}'}}\n"
     )
+    # It takes variables of this beginning for settings of its own, those of the engines too.
+    settled = {name: value for name, value in os.environ.items() if not name.startswith("REGISTRY_")}
     with config.with_suffix(".log").open("wb") as log:
-        process = subprocess.Popen(["docker-registry", "serve", str(config)], stdout=log, stderr=log)
+        process = subprocess.Popen(["docker-registry", "serve", str(config)], env=settled, stdout=log, stderr=log)
     try:
         wait_for(lambda: _answers(found.port))
         yield found

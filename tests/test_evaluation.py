@@ -11,12 +11,13 @@ import pandas as pd
 import pytest
 
 from lockstep import card
-from lockstep.evaluation import Evaluation, evaluate
+from lockstep.evaluation import Evaluation, evaluate, golden
 from lockstep.models.encoding import from_rows
 from lockstep.models.fitting import fit
 from lockstep.models.model import Model, open_graph
 from lockstep.rows.contract import to_columns
 from lockstep.rows.prepared import KEY
+from lockstep.spec import Contract
 from small import a_spec, a_table, prepare
 
 
@@ -59,6 +60,22 @@ def test_golden_rows_hold_an_unknown_label_a_missing_value_and_nothing_private()
     assert all(set(row) == {"since", "city", "device", "age", "income", "visits"} for row in rows)
     assert any(row["city"] == "never seen" for row in rows)
     assert any(row["income"] is None and row["device"] is None for row in rows)
+
+
+def test_golden_rows_are_ones_that_a_service_answers_where_unknown_labels_are_refused() -> None:
+    spec, found, holdout, _ = evaluated()
+    half = len(holdout) // 2
+    holdout = holdout.assign(city=["Wien"] * half + holdout["city"].tolist()[half:])
+    assert any(row["city"] == "Wien" for row in golden(found.model, holdout)["rows"])
+    learned = replace(found.model.learned, contract=refusing(spec.contract, "city"))
+    rows = golden(replace(found.model, learned=learned), holdout)["rows"]
+    assert {row["city"] for row in rows} <= {"Bonn", "Kiel", "Ulm"}
+
+
+def refusing(contract: Contract, column: str) -> Contract:
+    """The same contract, which refuses unknown labels of a column."""
+    changed = contract.columns[column].model_copy(update={"unknown": "refused"})
+    return contract.model_copy(update={"columns": {**contract.columns, column: changed}})
 
 
 def test_private_values_appear_in_nothing_that_evaluate_writes() -> None:

@@ -230,3 +230,11 @@ def test_an_origin_that_cannot_be_reached_is_outside(world: World) -> None:
     git(world.root, "remote", "set-url", "origin", str(world.bare.with_name("gone.git")))
     with pytest.raises(OutsideError, match="`git ls-remote` failed"):
         world.release()
+
+
+def test_another_image_than_the_one_that_was_signed_is_not_deployed(world: World) -> None:
+    signed = world.release(image_only=True).digest
+    with pytest.raises(Refused, match="was signed, and the registry now has"):
+        world.release(digest="sha256:" + "0" * 64)
+    assert world.origin("for-each-ref", "--format=%(refname)") == "refs/heads/main"
+    assert world.release(digest=signed).released

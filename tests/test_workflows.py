@@ -205,7 +205,8 @@ def test_each_step_is_given_just_these_settings() -> None:
         ("release", "release", 'cosign sign --yes "$IMAGE@$DIGEST"'): {
             "IMAGE": "${{ steps.image.outputs.image }}", "DIGEST": "${{ steps.image.outputs.digest }}",
         },
-        ("release", "release", "lockstep release"): registry | {
+        ("release", "release", 'lockstep release --digest "$DIGEST"'): registry | {
+            "DIGEST": "${{ steps.image.outputs.digest }}",
             "GITHUB_TOKEN": "${{ steps.app.outputs.token || github.token }}",
         },
         ("release", "mend", "lockstep ci mend"): token,
@@ -379,7 +380,10 @@ def test_only_main_is_released() -> None:
 
 def test_what_is_attested_and_signed_lies_between_push_and_deploy_and_is_named_by_its_digest() -> None:
     order = [called(step) for step in jobs(RELEASE)["release"]["steps"]]
-    first, last = order.index(".venv/bin/lockstep release --image-only"), order.index(".venv/bin/lockstep release")
+    first, last = (
+        order.index(".venv/bin/lockstep release --image-only"),
+        order.index('.venv/bin/lockstep release --digest "$DIGEST"'),
+    )
     between = ["actions/attest", "actions/attest", "sigstore/cosign-installer", 'cosign sign --yes "$IMAGE@$DIGEST"']
     assert order[first + 1 : last] == [*between, "actions/create-github-app-token"]
     assert last == len(order) - 1

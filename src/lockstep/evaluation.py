@@ -11,12 +11,13 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from lockstep.errors import InputError
 from lockstep.models.encoding import from_rows
 from lockstep.models.model import Model, as_float32
 from lockstep.rows.contract import labels_of, to_columns, to_target
 from lockstep.rows.prepared import KEY
 from lockstep.rows.roles import feature_columns
-from lockstep.spec import Contract, GroupSplit, Spec, Task
+from lockstep.spec import Category, Contract, GroupSplit, Spec, Task
 from lockstep.statistics import curves
 from lockstep.statistics.blocks import Blocks, blocks_of
 from lockstep.statistics.intervals import Interval, own_intervals
@@ -170,14 +171,34 @@ def golden(model: Model, holdout: pd.DataFrame) -> dict[str, Any]:
     that may be missing missing. The predictions are made from the rows' JSON, as the service will make them.
     """
     contract = model.learned.contract
-    rows = to_rows(holdout.nsmallest(GOLDEN_ROWS, KEY), contract)
+    rows = to_rows(holdout[_served(model, holdout)].nsmallest(GOLDEN_ROWS, KEY), contract)
+    if not rows:
+        raise InputError(
+            "every row of the holdout has a label that training never saw, in a column with `unknown: refused`: a "
+            "service would answer none of them. Say `unknown: served`, or train on more of the window"
+        )
     public = {name: column for name, column in feature_columns(contract).items() if not column.private}
-    free = [name for name, column in public.items() if column.type == "category" and column.allowed is None]
+    free = [name for name, column in public.items() if isinstance(column, Category) and _takes_any(column)]
     optional = [name for name, column in public.items() if column.missing == "allowed"]
     rows += [{**rows[0], **dict.fromkeys(free, "never seen")}, {**rows[0], **dict.fromkeys(optional)}]
     sent = json.loads(json.dumps(rows))
     predictions = model.predict(from_rows(sent, contract))
     return {"rows": rows, "predictions": as_float32(predictions)}
+
+
+def _takes_any(column: Category) -> bool:
+    return column.allowed is None and column.unknown == "served"
+
+
+def _served(model: Model, holdout: pd.DataFrame) -> pd.Series[bool]:
+    """Which rows a service would answer: not those with a label that training never saw, where that is refused."""
+    served = pd.Series(True, index=holdout.index)
+    columns = model.learned.contract.columns
+    for feature in model.learned.encoding.features:
+        column = columns[feature.column]
+        if isinstance(column, Category) and column.unknown == "refused" and not column.private:
+            served &= holdout[feature.column].isna() | holdout[feature.column].isin(feature.labels)
+    return served
 
 
 def to_rows(rows: pd.DataFrame, contract: Contract) -> list[dict[str, Any]]:

@@ -24,9 +24,10 @@ TOLD = ("image", "digest", "version", "sbom")
 @click.option("--registry", metavar="ADDRESS", help="The image's address without tag; LOCKSTEP_REGISTRY unless given.")
 @click.option("--image-only", is_flag=True, help="Stop when the image is in the registry: tag and deploy nothing.")
 @click.option("--local", is_flag=True, help="Build the image and try it here; nothing is sent anywhere.")
+@click.option("--digest", default="", metavar="SHA256", help="Deploy this image or none: the one that was signed.")
 @click.option("--force", is_flag=True, help="Deploy also over a commit that is neither before nor after this one.")
 @click.option("--json", "as_json", is_flag=True, help="Print what came of it as JSON.")
-def release(registry: str | None, image_only: bool, local: bool, force: bool, as_json: bool) -> None:
+def release(registry: str | None, image_only: bool, local: bool, digest: str, force: bool, as_json: bool) -> None:
     """Ship the model of this commit's lock: prove it, build its image once, tag its version, deploy it to staging.
 
     Run it again after it failed or was killed: it goes on where it ended. Nothing happens when staging has it.
@@ -34,7 +35,9 @@ def release(registry: str | None, image_only: bool, local: bool, force: bool, as
     from lockstep.release import release as work
     from lockstep.release.models import Untrue
 
-    options = work.Options(registry=registry or address(os.environ), force=force, image_only=image_only, local=local)
+    options = work.Options(
+        registry=registry or address(os.environ), force=force, image_only=image_only, local=local, digest=digest
+    )
     try:
         outcome = work.release(Path.cwd(), options, say)
     except Untrue:

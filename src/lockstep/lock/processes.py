@@ -13,6 +13,18 @@ from pathlib import Path
 _LIBC = ctypes.CDLL(None) if sys.platform == "linux" else None
 _PR_SET_PDEATHSIG = 1
 
+TOKENS = frozenset(
+    {
+        "ACTIONS_ID_TOKEN_REQUEST_TOKEN",
+        "ACTIONS_ID_TOKEN_REQUEST_URL",
+        "ACTIONS_RUNTIME_TOKEN",
+        "GH_TOKEN",
+        "GITHUB_TOKEN",
+        "LOCKSTEP_APP_TOKEN",
+    }
+)
+"""What lets a program act in the name of a workflow."""
+
 PATIENCE = 10.0
 """Seconds that a stopped program gets to remove what is half-written."""
 
@@ -24,11 +36,11 @@ def run(command: Sequence[str], folder: Path, environment: Mapping[str, str], *,
     process = subprocess.Popen(
         command,
         cwd=folder,
-        env=environment,
+        env=without_tokens(environment),
         stdin=subprocess.DEVNULL if apart else None,
         stdout=sys.stderr.fileno() if apart else None,
         start_new_session=apart,
-        preexec_fn=_die_with_parent if apart else None,  # noqa: PLW1509  (it takes no lock)
+        preexec_fn=die_with_parent if apart else None,  # noqa: PLW1509  (it takes no lock)
     )
     try:
         return process.wait()
@@ -37,7 +49,16 @@ def run(command: Sequence[str], folder: Path, environment: Mapping[str, str], *,
         raise
 
 
-def _die_with_parent() -> None:
+def without_tokens(environment: Mapping[str, str]) -> dict[str, str]:
+    """An environment for programs that have no business with GitHub: stages, builds, engines.
+
+    >>> without_tokens({"PATH": "/bin", "GITHUB_TOKEN": "x"})
+    {'PATH': '/bin'}
+    """
+    return {name: value for name, value in environment.items() if name not in TOKENS}
+
+
+def die_with_parent() -> None:
     """Linux sends SIGTERM when the parent ends, however it ends; the stages below look for their DVC themselves."""
     if _LIBC is not None:
         _LIBC.prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)

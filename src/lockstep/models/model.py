@@ -6,6 +6,7 @@ Only the spec, numpy and onnxruntime: a service loads this module, and neither p
 from __future__ import annotations
 
 import json
+import os
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -139,6 +140,7 @@ def load_contract(folder: Path) -> Learned:
 
 def open_graph(graph: bytes, name: Path | str = GRAPH) -> onnxruntime.InferenceSession:
     """A session on one thread: batch predictions differ in their last bits between thread counts."""
+    os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")  # read when it is imported; it reports to its maker otherwise
     import onnxruntime
     from onnxruntime.capi import onnxruntime_pybind11_state as failures
 

@@ -17,12 +17,15 @@ Progress = Callable[[str], None]
 
 
 def find(wanted: Wanted) -> str | None:
-    """The digest (`sha256:…`) of an image in the registry that has the wanted identity; None when there is none.
+    """The digest (`sha256:…`) of an image in the registry with the wanted identity and version, or None.
+
+    One with another version was made for a number that another release took: answers would name the wrong one.
 
     Raises `OutsideError` when the registry cannot be asked, `InputError` when `wanted.registry` is no image's address.
     """
     found = registry.find(wanted.registry, wanted.tag)
-    return found.digest if found and found.identity == wanted.identity else None
+    mine = found is not None and (found.identity, found.version) == (wanted.identity, wanted.version)
+    return found.digest if found and mine else None
 
 
 def ship(root: Path, model: Path, wanted: Wanted, *, push: bool, progress: Progress = lambda sentence: None) -> Shipped:

@@ -88,17 +88,18 @@ class Engine:
         return [self.runner, "rmi", image]
 
 
+LAYERED = ("--layers", "--force-rm")
 STRICT = ("--read-only-tmpfs=false", f"--timeout={LONGEST}")
 
 ENGINES: Mapping[str, Engine] = {
     each.name: each
     for each in (
         Engine(
-            name="buildah", builder="buildah", runner="podman", same_bytes=("--timestamp=0",), steps=("--layers",),
+            name="buildah", builder="buildah", runner="podman", same_bytes=("--timestamp=0",), steps=LAYERED,
             hardened=STRICT, at_once=("--time", "0"),
         ),
         Engine(
-            name="podman", builder="podman", runner="podman", same_bytes=("--timestamp=0",), steps=("--layers",),
+            name="podman", builder="podman", runner="podman", same_bytes=("--timestamp=0",), steps=LAYERED,
             hardened=STRICT, at_once=("--time", "0"),
         ),
         Engine(

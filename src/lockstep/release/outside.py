@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import IO
 
 from lockstep.errors import InputError, OutsideError
-from lockstep.lock.processes import _die_with_parent
+from lockstep.lock.processes import die_with_parent, without_tokens
 
 TOLD = 12
 """Lines of what a program said that are worth repeating."""
@@ -65,8 +65,8 @@ def started(
     """A program with all it starts, in a group of its own: it ends with the block, and with us however we end."""
     try:
         process = subprocess.Popen(
-            command, cwd=folder, env={**os.environ, **(environment or {})}, stdin=subprocess.PIPE, stdout=stdout,
-            stderr=stderr, start_new_session=True, preexec_fn=_die_with_parent,  # noqa: PLW1509  (it takes no lock)
+            command, cwd=folder, env=without_tokens(os.environ) | dict(environment or {}), stdin=subprocess.PIPE,
+            stdout=stdout, stderr=stderr, start_new_session=True, preexec_fn=die_with_parent,  # noqa: PLW1509  (it takes no lock)
         )  # fmt: skip
     except FileNotFoundError:
         raise InputError(f"the program `{command[0]}` is not installed: install it, then run again") from None

@@ -27,8 +27,12 @@ LOOK, SEND = 120.0, 1800.0
 _ADDRESS = re.compile(r"[a-z0-9.-]+(:\d+)?(/[a-z0-9]+([._-]+[a-z0-9]+)*)+|\[[0-9a-f:]+\](:\d+)?(/[a-z0-9._-]+)+")
 _DIGEST = re.compile(r"sha256:[0-9a-f]{64}")
 _UNKNOWN = re.compile(
-    r"(manifest|name|repository)[ _]unknown|manifest for .* not found|repository name not known", re.I
+    r"(manifest|name|repository)[ _]unknown|manifest for .* not found|repository name not known|RepositoryNotFound",
+    re.I,
 )
+_DENIED = re.compile(r"denied|forbidden|unauthorized|\b40[13]\b", re.I)
+GHCR = "ghcr.io/"
+"""Says "denied" of a package that does not exist yet, and of one that is not ours; a push then tells which."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -42,6 +46,11 @@ class Image:
     def identity(self) -> str:
         """The identity that it claims; "" when it is none of ours."""
         return self.labels.get(f"{PREFIX}.identity", "")
+
+    @property
+    def version(self) -> str:
+        """The version that it claims; "" when it claims none."""
+        return self.labels.get("org.opencontainers.image.version", "")
 
 
 def check(address: str) -> str:
@@ -75,7 +84,7 @@ def find(address: str, reference: str) -> Image | None:
     try:
         found = _skopeo(name) if shutil.which("skopeo") else _pulled(engines.chosen(), name)
     except outside.Failed as error:
-        if _UNKNOWN.search(error.said):
+        if _UNKNOWN.search(error.said) or (name.startswith(GHCR) and _DENIED.search(error.said)):
             return None
         raise OutsideError(
             f"{error}\nIs the registry up, and is this machine logged in there (`skopeo login`, `podman login` or "

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from lockstep.errors import InputError, OutsideError
+from lockstep.errors import InputError, OutsideError, Refused
 from lockstep.lock.entries import FILE, Entries
 from lockstep.lock.shortly import shortened
 from lockstep.release import chain, deployment, identity, models, origin, sbom, versions
@@ -38,6 +38,8 @@ class Options:
     force: bool = False
     image_only: bool = False
     local: bool = False
+    digest: str = ""
+    """The only image that may be deployed: the one that was signed. Any, where it is empty."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -105,6 +107,7 @@ def release(root: Path, options: Options, progress: Progress) -> Outcome:
     _insist_fit(plan, about)
     if not about.digest:
         about = replace(about, digest=_shipped(plan, choice, progress))
+    _insist_on_digest(options, about)
     bill = _billed(plan, about)
     if options.image_only:
         sentence = f"the image of {plan.name} {about.version} is in the registry; staging is as it was"
@@ -114,6 +117,14 @@ def release(root: Path, options: Options, progress: Progress) -> Outcome:
     )
     progress(f"{tag}: {choice.why}")
     return replace(_deployed(plan, seen, about, progress), sbom=bill)
+
+
+def _insist_on_digest(options: Options, about: Record) -> None:
+    if options.digest not in ("", about.digest):
+        raise Refused(
+            f"{options.digest} was signed, and the registry now has {about.digest} in its place: somebody has moved "
+            "the image's tag meanwhile. Nothing was deployed"
+        )
 
 
 def planned(root: Path, options: Options) -> Plan:
