@@ -121,17 +121,18 @@ def test_the_image_holds_graph_contract_and_golden_rows_and_nothing_to_build_wit
 
 def test_an_image_that_is_there_is_neither_built_nor_pushed_again(world: World, shipped: str) -> None:
     before = world.registry.digests()
-    again = chain.ship(
-        ROOT, Path("/nowhere"), world.wanted(version="v9.9.9", identity=world.wanted().identity), push=True
-    )
+    wanted = world.wanted(commit="f" * 40, identity=world.wanted().identity)
+    again = chain.ship(ROOT, Path("/nowhere"), wanted, push=True)
     assert (again.digest, again.reused) == (shipped, True)
     assert world.registry.digests() == before
 
 
-def test_a_tag_that_names_another_identity_is_not_believed(world: World, shipped: str) -> None:
+def test_a_tag_that_names_another_identity_or_version_is_not_believed(world: World, shipped: str) -> None:
     identity = world.wanted().identity
     other = world.wanted(identity=identity[:32] + "0" * 32)
     assert (other.tag, chain.find(other)) == (world.wanted().tag, None)
+    assert chain.find(world.wanted(identity=identity, version="v1.0.1")) is None
+    assert chain.find(world.wanted(identity=identity)) == shipped
 
 
 def test_after_a_push_that_broke_off_the_same_call_completes_it_without_building(
