@@ -20,7 +20,8 @@ from lockstep.serving.app import App
 @bentoml.service(
     name="lockstep",
     workers=1,
-    traffic={"timeout": 30},
+    # BentoML keeps a timer of 5 kB a request until this is over: a little longer than a body may take to arrive.
+    traffic={"timeout": 12},
     metrics={"enabled": False},
     logging={"access": {"enabled": False}},
 )
