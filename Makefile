@@ -52,8 +52,8 @@ verify: .venv/.pipeline  ## is dvc.lock true: fresh, sealed, kept? `lockstep ver
 report: .venv/.pipeline  ## this branch's model against its base's, as the pull request will show it (BASE=REV)
 	@lockstep report $(if $(BASE),--base $(BASE))
 
-serve: .venv/.release  ## serve model/ on port 3000, as the image does
-	@python -m lockstep.serving
+serve: .venv/.release  ## answer rows by model/ on port 3000 of this machine, as the image does
+	@lockstep serve
 
 test: .venv/.dev tests/node/node_modules/.installed  ## run all tests
 	@pytest

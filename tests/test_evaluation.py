@@ -72,6 +72,14 @@ def test_golden_rows_are_ones_that_a_service_answers_where_unknown_labels_are_re
     assert {row["city"] for row in rows} <= {"Bonn", "Kiel", "Ulm"}
 
 
+def test_a_row_gets_the_same_bits_alone_and_among_others_from_a_linear_model_too() -> None:
+    spec, found, holdout, _ = evaluated(train={"estimator": "sklearn.linear_model.LogisticRegression"})
+    model, columns = found.model, to_columns(holdout.head(600), spec.contract)
+    matrix = model.learned.encoding.encode(columns, model.style)
+    alone = [model.predict_matrix(matrix[at : at + 1])[0] for at in range(len(matrix))]
+    assert np.array_equal(alone, model.predict_matrix(matrix))
+
+
 def refusing(contract: Contract, column: str) -> Contract:
     """The same contract, which refuses unknown labels of a column."""
     changed = contract.columns[column].model_copy(update={"unknown": "refused"})

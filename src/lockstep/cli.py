@@ -22,6 +22,7 @@ COMMANDS: Mapping[str, str] = {
     "promote": "open the pull request that moves production to what staging has",
     "rollback": "open the branch that goes back to a released version",
     "lineage": "from a running service, an image or a version back to commit, lock and data",
+    "serve": "answer rows over HTTP, as the image does",
     "predict": "answer the rows of a CSV or parquet file, by the service's rules",
     "push": "send data and models to a remote; safe to repeat",
     "remote": "keep data and models in a bucket",

@@ -111,7 +111,10 @@ class Model:
         return self.predict_matrix(self.learned.encoding.encode(columns, self.style))
 
     def predict_matrix(self, matrix: npt.NDArray[np.float32]) -> Floats:
-        """The same from an encoded matrix."""
+        """The same from an encoded matrix. A row's prediction has the same bits alone and among others."""
+        if len(matrix) == 1 and self.style == "indicators":
+            # A product of one row takes another way through the processor than that of several, and rounds otherwise.
+            return self.predict_matrix(np.repeat(matrix, 2, axis=0))[:1]
         name = self.session.get_inputs()[0].name
         raw = np.asarray(self.session.run([self.session.get_outputs()[-1].name], {name: matrix})[0], dtype=np.float64)
         scores = raw if self.learned.task == "multiclass" else raw[:, -1]
