@@ -7,8 +7,10 @@ import gzip
 import io
 import json
 import os
+import signal
 import subprocess
 import sys
+import time
 from datetime import datetime
 from decimal import Decimal
 from functools import cache
@@ -26,7 +28,7 @@ from hypothesis import strategies as some
 
 from conftest import require
 from lockstep import errors
-from lockstep.batch import cells, files
+from lockstep.batch import cells, files, sinks
 from lockstep.batch.predict import default_quarantine
 from lockstep.commands.predict import predict as command
 from lockstep.evaluation import golden
@@ -562,6 +564,95 @@ def test_a_full_disk_is_said_and_leaves_what_was_there(
             assert not list(disk.glob(".*"))
     finally:
         subprocess.run(["umount", str(disk)], check=True)
+
+
+def started(source: Path, out: Path, model: Path) -> subprocess.Popen[bytes]:
+    """A run in a process of its own, which has begun to write."""
+    code = (
+        "import sys; from lockstep import errors; from lockstep.commands.predict import predict; "
+        "sys.exit(errors.exit_code(lambda: predict.main(sys.argv[1:], standalone_mode=False)))"
+    )
+    before = set(out.parent.glob(".out*.part"))
+    running = subprocess.Popen([sys.executable, "-c", code, str(source), str(out), "--model", str(model)])
+    end = time.monotonic() + 60
+    while not set(out.parent.glob(".out*.part")) - before:
+        assert running.poll() is None
+        assert time.monotonic() < end
+        time.sleep(0.005)
+    return running
+
+
+def test_a_run_that_is_killed_leaves_nothing_or_what_the_next_run_removes(binary: Path, tmp_path: Path) -> None:
+    source = written(pd.concat([rows_for(3000)] * 300), tmp_path / "in.parquet")
+    out = tmp_path / "out.csv"
+    ended = started(source, out, binary)
+    ended.terminate()
+    assert ended.wait(30) == 128 + signal.SIGTERM
+    assert not list(tmp_path.glob(".out*"))
+    killed = started(source, out, binary)
+    killed.kill()
+    killed.wait()
+    (left,) = tmp_path.glob(".out*")
+    theirs = tmp_path / ".out.csv.notes.part"
+    theirs.write_text("of somebody else")
+    living = started(source, out, binary)
+    try:
+        (written_now,) = set(tmp_path.glob(".out*")) - {theirs}
+        assert written_now != left, "the next run has removed it"
+        assert run(written(rows_for(), tmp_path / "small.csv"), out, "--model", binary) == 0
+        assert set(tmp_path.glob(".out*")) == {written_now, theirs}, "and leaves that of a living one"
+    finally:
+        living.kill()
+        living.wait()
+
+
+def test_a_file_system_that_refuses_a_file_is_named_in_a_sentence(
+    binary: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    source = written(rows_for(), tmp_path / "in.csv")
+    name = "x" * 250 + ".csv"
+    assert "cannot be written: File name too long" in refused(capsys, source, tmp_path / name, "--model", binary)
+    require(os.geteuid() == 0, "root, to mount a disk")
+    disk = tmp_path / "disk"
+    disk.mkdir()
+    require(
+        subprocess.run(["mount", "-t", "tmpfs", "-o", "ro", "tmpfs", str(disk)]).returncode == 0, "the right to mount"
+    )
+    try:
+        said = refused(capsys, source, disk / "out.csv", "--model", binary)
+        assert "out.csv cannot be written: Read-only file system" in said
+    finally:
+        subprocess.run(["umount", str(disk)], check=True)
+
+
+@pytest.mark.parametrize("ending", [".csv", ".parquet"])
+def test_rows_of_any_size_are_taken_a_few_at_a_time_and_change_no_byte(
+    binary: Path, tmp_path: Path, ending: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    texts = [None if at % 7 == 0 else "t" * (at % 900) for at in range(1500)]
+    source = written(rows_for(1500).assign(note=texts), tmp_path / f"in{ending}")
+    monkeypatch.setattr(sinks, "PIECE_BYTES", 100_000)
+    found = set()
+    for size in (files.PIECE_BYTES, 300_000, 50_000):
+        monkeypatch.setattr(files, "PIECE_BYTES", size)
+        tables = list(files.open_source(source).tables)
+        assert max(table.nbytes for table in tables) < 4 * size + (1 << 20 if ending == ".csv" else 0)
+        assert run(source, tmp_path / "out.parquet", "--model", binary) == 0
+        found.add((tmp_path / "out.parquet").read_bytes())
+    assert len(found) == 1
+    made = pq.ParquetFile(tmp_path / "out.parquet")
+    groups = [made.read_row_group(at, columns=["note"])["note"].to_pylist() for at in range(made.num_row_groups)]
+    assert 5 < len(groups) < 12
+    assert max(sum(len(text or "") for text in group) for group in groups) <= 100_000
+    assert [text or None for group in groups for text in group] == [text or None for text in texts]
+
+
+def test_one_row_larger_than_a_piece_is_a_piece(binary: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    source = written(rows_for(5).assign(note="t" * 5000), tmp_path / "in.parquet")
+    for module in (files, sinks):
+        monkeypatch.setattr(module, "PIECE_BYTES", 1000)
+    assert run(source, tmp_path / "out.parquet", "--model", binary) == 0
+    assert pq.ParquetFile(tmp_path / "out.parquet").num_row_groups == 5
 
 
 def test_json_for_machines_and_a_summary_for_people(

@@ -17,8 +17,9 @@ import pytest
 
 from conftest import require
 from lockstep.serving import log as log_module
-from lockstep.serving.log import PredictionLog, is_sampled, loggable
+from lockstep.serving.log import PredictionLog
 from lockstep.serving.log_file import LogFile, left_behind
+from lockstep.serving.log_lines import is_sampled, loggable
 from small import a_spec
 
 ROW = {"city": "Bonn", "age": 41.5, "email": "secret@example.org", "device": None}
@@ -158,7 +159,7 @@ def test_more_than_there_is_room_for_is_counted_as_lost_and_never_waits(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(log_module, "EVERY", 0.5)
-    monkeypatch.setattr(log_module, "MOST_WAITING", 5_000)
+    monkeypatch.setattr(log_module, "MOST_QUEUED", 50 * (3 * 100 + 800))
     said: list[str] = []
     log = a_log(tmp_path, warn=said.append)
     for _ in range(100):
@@ -166,7 +167,28 @@ def test_more_than_there_is_room_for_is_counted_as_lost_and_never_waits(
     log.close()
     assert (len(lines(tmp_path)), log.lost, log.failures) == (50, 50, 0)
     assert len(said) == 1
-    assert "50 lines are lost" in said[0]
+    assert "lines lost: 50" in said[0]
+
+
+def test_what_waits_for_a_disk_takes_no_more_memory_than_is_said(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    code = """
+import json, sys, pathlib
+from lockstep.serving import log
+def resident():
+    return int(next(line for line in open("/proc/self/status") if line.startswith("VmRSS")).split()[1]) << 10
+made = log.PredictionLog(pathlib.Path(sys.argv[1]), sample=1.0, fingerprint="f" * 64, version="v1.0.0",
+                         columns=[f"column_{at}" for at in range(19)], warn=lambda _: None)
+body = json.dumps([{f"column_{at}": at + 0.5 for at in range(19)}] * 1000)
+answer = {"label": True, "probability": 0.25, "threshold": 0.5, "version": "v1.0.0", "model": "f" * 12, "request": "r"}
+before = resident()
+while made.lost < 100_000:
+    rows = json.loads(body)
+    made.predicted("r", rows, [dict(answer, probability=at / 7) for at in range(1000)], size=len(body))
+print((resident() - before) / (log.MOST_QUEUED + log.MOST_WAITING))
+"""
+    arguments = [sys.executable, "-c", code, str(tmp_path / "file/log")]
+    assert float(subprocess.run(arguments, capture_output=True, check=True, timeout=60).stdout) < 1.3
 
 
 def test_a_line_that_cannot_be_made_ends_neither_the_log_nor_the_reason(tmp_path: Path) -> None:
@@ -267,7 +289,7 @@ def test_what_could_not_be_written_until_the_end_is_lost_and_said(tmp_path: Path
     wait_for(lambda: log.failures)
     log.close()
     assert log.lost == 3
-    assert "3 lines are lost" in said[-1]
+    assert "lines lost: 3" in said[-1]
 
 
 def test_a_folder_that_is_removed_is_made_again_and_its_lines_are_counted_as_lost(tmp_path: Path) -> None:

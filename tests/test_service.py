@@ -11,6 +11,8 @@ import subprocess
 import sys
 import threading
 import time
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -151,34 +153,66 @@ def test_small_requests_are_answered_while_a_thousand_rows_are(folder: Path, tmp
 JSON = {"content-type": "application/json"}
 
 
-def test_a_caller_that_sends_no_head_or_an_endless_one_is_cut_off(folder: Path, tmp_path: Path) -> None:
+@contextmanager
+def impatient(folder: Path, home: Path, **limits: float) -> Iterator[tuple[str, int]]:
+    """A service whose limits are others, for tests that need not wait as long as callers may."""
+    told = "; ".join(f"s.{name} = {value}" for name, value in limits.items())
     code = (
-        "import lockstep.serving.server as s, runpy; s.HEAD_PATIENCE = 0.5; "
-        "runpy.run_module('lockstep.serving', run_name='__main__')"
+        f"import lockstep.serving.server as s, runpy; {told}; runpy.run_module('lockstep.serving', run_name='__main__')"
     )
     port = a_port()
-    told = {"LOCKSTEP_MODEL": str(folder), "LOCKSTEP_PORT": str(port), "LOCKSTEP_HOST": "127.0.0.1"}
-    started = subprocess.Popen([sys.executable, "-c", code], env={**os.environ, **told}, stderr=subprocess.DEVNULL)
+    world = {"LOCKSTEP_MODEL": str(folder), "LOCKSTEP_PORT": str(port), "LOCKSTEP_HOST": "127.0.0.1"}
+    with (home / "words").open("wb") as words:
+        started = subprocess.Popen([sys.executable, "-c", code], env={**os.environ, **world}, stderr=words)
     try:
         for _ in range(300):
             try:
-                silent = socket.create_connection(("127.0.0.1", port))
+                socket.create_connection(("127.0.0.1", port)).close()
                 break
             except ConnectionRefusedError:
                 time.sleep(0.1)
-        with silent:
-            silent.settimeout(10)
+        yield "127.0.0.1", port
+    finally:
+        started.terminate()
+        started.wait(20)
+
+
+def asked(connection: socket.socket, head: str, end: bytes = b"}") -> bytes:
+    """The answer to what is sent on a connection of one's own."""
+    connection.settimeout(10)
+    connection.sendall(head.replace("\n", "\r\n").encode())
+    answer = b""
+    while not answer.endswith(end):
+        part = connection.recv(10_000)
+        if not part:
+            break
+        answer += part
+    return answer
+
+
+def cut_off(connection: socket.socket, within: float) -> bool:
+    """Does the other side end the connection?"""
+    connection.settimeout(within)
+    try:
+        while connection.recv(100_000):
+            pass
+    except TimeoutError:
+        return False
+    except ConnectionError:
+        pass
+    return True
+
+
+def test_a_caller_that_sends_no_head_or_an_endless_one_is_cut_off(folder: Path, tmp_path: Path) -> None:
+    with impatient(folder, tmp_path, HEAD_PATIENCE=0.5) as address:
+        with socket.create_connection(address) as silent:
             silent.sendall(b"POST /predict HTTP/1.1\r\nhost: x")
-            assert silent.recv(100) == b""
-        with socket.create_connection(("127.0.0.1", port)) as later:
-            later.settimeout(10)
-            later.sendall(b"GET /livez HTTP/1.1\r\nhost: x\r\n\r\n")
-            answer = b""
-            while b"true}" not in answer:
-                answer += later.recv(1000)
+            assert cut_off(silent, 10)
+        with socket.create_connection(address) as later:
+            assert b"true" in asked(later, "GET /livez HTTP/1.1\nhost: x\n\n")
             later.sendall(b"GET /livez HTTP/1.1\r\nhost: x")
-            assert later.recv(100) == b""
-        with socket.create_connection(("127.0.0.1", port)) as endless:
+            assert cut_off(later, 10)
+        with socket.create_connection(address) as endless:
             endless.settimeout(10)
             answer = b""
             try:
@@ -189,10 +223,89 @@ def test_a_caller_that_sends_no_head_or_an_endless_one_is_cut_off(folder: Path, 
             except ConnectionError:
                 pass
             assert answer == b"" or answer.startswith(b"HTTP/1.1 400")
-        assert httpx.get(f"http://127.0.0.1:{port}/livez").status_code == 200
-    finally:
-        started.terminate()
-        started.wait(20)
+        metrics = httpx.get(f"http://{address[0]}:{address[1]}/metrics").text
+        assert 'lockstep_requests_total{path="(other)",status="400"} 1.0' in metrics
+    assert "Invalid HTTP" not in (tmp_path / "words").read_text()
+
+
+HOLDING = {
+    "a body that a GET announces": ("GET /livez HTTP/1.1\nhost: x\ncontent-length: 1000\n\n", 0),
+    "one that drips": ("GET /nope HTTP/1.1\nhost: x\ntransfer-encoding: chunked\n\n", 0.1),
+    "one that nobody reads": ("POST /predict HTTP/1.1\nhost: x\ncontent-type: a/b\ncontent-length: 99999\n\n", 0.1),
+    "an empty line now and then": ("GET /livez HTTP/1.1\nhost: x\n\n", 0.1),
+}
+
+
+@pytest.mark.parametrize("how", HOLDING)
+def test_a_caller_that_was_answered_and_says_little_more_is_cut_off(how: str, folder: Path, tmp_path: Path) -> None:
+    head, pause = HOLDING[how]
+    with (
+        impatient(folder, tmp_path, HEAD_PATIENCE=0.5, BODY_PATIENCE=0.5) as address,
+        socket.create_connection(address) as holding,
+    ):
+        assert asked(holding, head).startswith(b"HTTP/1.1")
+        end = time.monotonic() + 5
+        try:
+            while pause and time.monotonic() < end:
+                holding.sendall(b"1\r\na\r\n" if "chunked" in head else b"\r\n" if "empty" in how else b"a")
+                time.sleep(pause)
+        except ConnectionError:
+            pass
+        assert cut_off(holding, 5 if not pause else 0.5)
+        with socket.create_connection(address) as patient:
+            for _ in range(3):
+                assert b"true" in asked(patient, "GET /livez HTTP/1.1\nhost: x\n\n")
+                time.sleep(0.8)
+
+
+def test_a_caller_that_does_not_read_its_answers_is_cut_off(folder: Path, tmp_path: Path) -> None:
+    body = json.dumps([ROW] * 1000)
+    request = f"POST /predict HTTP/1.1\r\nhost: x\r\ncontent-length: {len(body)}\r\n\r\n{body}".encode()
+    with impatient(folder, tmp_path, ANSWER_PATIENCE=0.5) as address, socket.socket() as deaf:
+        deaf.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        deaf.connect(address)
+        deaf.settimeout(3)
+        with suppress(TimeoutError, ConnectionError):
+            for _ in range(200):
+                deaf.sendall(request)
+        time.sleep(1)
+        assert cut_off(deaf, 10)
+        assert httpx.get(f"http://{address[0]}:{address[1]}/livez").status_code == 200
+
+
+def test_idle_connections_make_room_and_probes_are_answered_however_many_there_are(
+    folder: Path, tmp_path: Path
+) -> None:
+    probe = "GET /livez HTTP/1.1\nhost: x\n\n"
+    with impatient(folder, tmp_path, MOST_CONNECTIONS=20) as address, ExitStack() as open_ones:
+
+        def connected() -> socket.socket:
+            return open_ones.enter_context(socket.create_connection(address))
+
+        idle = [connected() for _ in range(60)]
+        for each in idle:
+            with suppress(ConnectionError):
+                asked(each, probe)
+        assert b"200 OK" in asked(connected(), "GET /version HTTP/1.1\nhost: x\n\n"), "an idle one makes room"
+        busy = [connected() for _ in range(60)]
+        for each in busy:
+            each.sendall(b"POST /predict HTTP/1.1\r\nhost: x\r\ncontent-length: 10\r\n\r\n")
+        time.sleep(0.5)
+        answer = asked(connected(), "GET /version HTTP/1.1\nhost: x\n\n")
+        assert b"503 Service Unavailable" in answer
+        assert b'"error":"there are too many connections' in answer
+        assert b"retry-after: 3" in answer
+        assert b"200 OK" in asked(connected(), probe)
+        metrics = asked(connected(), "GET /metrics HTTP/1.1\nhost: x\nconnection: close\n\n", end=b"(never)")
+        assert b'lockstep_requests_total{path="/version",status="503"} 1.0' in metrics
+
+
+def test_ctrl_c_ends_a_service_without_a_complaint(folder: Path, tmp_path: Path) -> None:
+    with process(folder, "lockstep", tmp_path / "home") as running:
+        running.process.send_signal(signal.SIGINT)
+        assert running.process.wait(10) == 0
+        assert "interrupted" not in running.words
+        assert f"listening on {running.url.removeprefix('http://')}" in running.words
 
 
 def test_a_port_that_is_taken_and_a_model_that_is_not_there_are_said_in_a_sentence(
@@ -209,3 +322,12 @@ def test_a_port_that_is_taken_and_a_model_that_is_not_there_are_said_in_a_senten
         with process(folder, "lockstep", tmp_path / "two", ready=False, **told) as running:
             assert running.process.wait(30) == 4
             assert "is the port taken" in running.words
+            assert "listening on" not in running.words
+    for name, value, word in (
+        ("HOST", "nohost.invalid", "an address of this machine"),
+        ("HOST", "192.0.2.1", "0.0.0.0"),
+    ):
+        with process(folder, "lockstep", tmp_path / "three", ready=False, **{f"LOCKSTEP_{name}": value}) as running:
+            assert running.process.wait(30) == 1
+            assert word in running.words
+            assert "port taken" not in running.words

@@ -15,14 +15,15 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from lockstep.batch.scorer import Scorer
 from lockstep.errors import InputError
 from lockstep.models.model import as_float32
-from lockstep.serving import arrival, bodies
+from lockstep.serving import app, arrival, bodies
 from lockstep.serving.answers import shortest
-from lockstep.serving.documents import PAGE
+from lockstep.serving.rows import STRANGERS
 from lockstep.serving.settings import Settings
 from lockstep.serving.settings import settings as read_settings
-from served import ROW, Asked, Reply, a_model, golden_of, said
+from served import COLUMNS, ROW, Asked, Reply, a_model, golden_of, said
 
 
 @pytest.fixture(scope="module")
@@ -151,8 +152,33 @@ def test_of_very_many_bad_cells_the_rest_is_counted_quickly(one: Asked) -> None:
     reply = one.post("/predict", [{f"column{name}": 1 for name in range(200)}] * 1000)
     assert reply.status == 400
     assert len(reply.json["problems"]) == 100
-    assert reply.json["more"] == 1000 * (200 + 4) - 100
+    assert reply.json["more"] == 1000 * (STRANGERS + 1 + 4) - 100
     assert time.monotonic() - started < 10
+
+
+def test_half_a_million_names_that_nobody_knows_cost_little_and_are_counted_once_a_row(asked: Asked) -> None:
+    body = b"[" + b",".join([b"{" + b",".join(b'"u%d":1' % at for at in range(20_000)) + b"}"] * 20) + b"]"
+    started = time.process_time()
+    reply = asked.post("/predict", body)
+    assert time.process_time() - started < 1.0
+    assert reply.status == 400
+    rules = [each["rule"] for each in reply.json["problems"] if each["column"] is None]
+    assert rules[0] == f"{20_000 - STRANGERS:,} more names: to be left out: the contract has no such column"
+    assert asked.metric('lockstep_refused_rows_total{column="(undeclared)"}') == 20
+
+
+@pytest.mark.parametrize("path", ["/predict", "/feedback"])
+@pytest.mark.parametrize(
+    "shape",
+    [("", ""), ('{"age":', ',"b":"\\u0041"}'), ('[{"age":1,"age":', "}]"), (" " * bodies.MOST_ROWS * 20, "")],
+    ids=["alone", "beside an escape", "in a name given twice", "in a large body"],
+)
+def test_a_body_of_any_depth_is_refused_and_is_no_failure(path: str, shape: tuple[str, str], keeping: Asked) -> None:
+    for depth in [1, 2, 500, *range(900, 1101, 3)]:
+        for opening, closing in (("[", "]"), ('{"a":', "}")):
+            inner = opening * depth + ("" if opening == "[" else "1") + closing * depth
+            reply = keeping.post(path, f"{shape[0]}{inner}{shape[1]}".encode())
+            assert (reply.status, bool(reply.json["error"])) == (400, True), (depth, opening)
 
 
 @pytest.mark.parametrize(
@@ -169,7 +195,8 @@ def test_of_very_many_bad_cells_the_rest_is_counted_quickly(one: Asked) -> None:
         (b"3", "must be one object"),
         (b'"x"', "must be one object"),
         (b"null", "must be one object"),
-        (b"[1, null]", "2 cells"),
+        (b"[1, null]", "2 cells of 2 of 2 rows"),
+        (b'{"age": "x", "city": 3}', "4 cells of row 0 break"),
     ],
 )
 def test_what_is_no_rows_is_refused_with_a_sentence(body: bytes, word: str, one: Asked) -> None:
@@ -258,6 +285,25 @@ def test_a_body_may_come_in_many_parts_and_a_slow_one_is_not_waited_for(
     assert (b"connection", b"close") in sent[0]["headers"]
 
 
+def test_many_batches_at_once_wait_for_their_turn_and_only_very_much_is_refused(
+    one: Asked, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import asyncio
+
+    async def at_once(body: bytes, times: int) -> list[Reply]:
+        scope = {"type": "http", "method": "POST", "path": "/predict", "headers": []}
+        return await asyncio.gather(*(one._ask(scope, [body]) for _ in range(times)))
+
+    batch = json.dumps([ROW] * 200).encode()
+    assert len(batch) > app.INLINE
+    assert {reply.status for reply in asyncio.run(at_once(batch, 100))} == {200}
+    monkeypatch.setattr(app, "MOST_LARGE", 3 * len(batch))
+    replies = asyncio.run(at_once(batch, 5))
+    assert sorted(reply.status for reply in replies) == [200, 200, 200, 503, 503]
+    assert {reply.headers["retry-after"] for reply in replies if reply.status == 503} == {"3"}
+    assert one.post("/predict", batch).status == 200
+
+
 def test_a_caller_who_goes_away_is_no_failure(asked: Asked) -> None:
     assert asked.ask("POST", "/predict", [b'{"city":', None]) == Reply(0, {}, b"")
     assert asked.metric('lockstep_requests_total{path="/predict",status="499"}') == 1
@@ -267,6 +313,10 @@ def test_a_gzip_body_is_understood_and_a_bomb_is_not_unpacked(one: Asked) -> Non
     body = gzip.compress(json.dumps(ROW).encode())
     assert one.post("/predict", body, content_encoding="gzip").status == 200
     assert one.post("/predict", body[:-9], content_encoding="gzip").status == 400
+    halves = [gzip.compress(part) for part in (json.dumps(ROW).encode()[:20], json.dumps(ROW).encode()[20:])]
+    assert one.post("/predict", b"".join(halves), content_encoding="gzip").status == 200
+    assert one.post("/predict", body + b"junk", content_encoding="gzip").status == 400
+    assert one.post("/predict", gzip.compress(b"") * 200_000 + body, content_encoding="gzip").status == 400
     assert one.post("/predict", b"no gzip", content_encoding="gzip").status == 400
     bomb = gzip.compress(b" " * (200 << 20), compresslevel=9)
     assert one.post("/predict", bomb, content_encoding="gzip").status == 413
@@ -333,11 +383,18 @@ CELLS = st.fixed_dictionaries(
     {}, optional={name: JSON | st.just(value) for name, value in [*ROW.items(), ("email", "sec@ret")]}
 )
 ROWS = CELLS | st.lists(st.builds(lambda cells: {**ROW, **cells}, CELLS) | JSON, max_size=4)
+DEEP = st.builds(
+    lambda depth, before: f"{before}{'[' * depth}{']' * depth}".encode(),
+    st.integers(900, 1100),
+    st.sampled_from(["", " " * 20_000, '{"age":']),
+)
 TEXT = ROWS.map(lambda rows: json.dumps(rows, ensure_ascii=False).encode(errors="surrogatepass"))
 
 
 @settings(max_examples=400, deadline=None, suppress_health_check=[HealthCheck.too_slow])
-@given(body=TEXT | st.binary(max_size=200), path=st.sampled_from(["/predict", "/feedback"]), cut=st.integers(0, 3))
+@given(
+    body=TEXT | DEEP | st.binary(max_size=200), path=st.sampled_from(["/predict", "/feedback"]), cut=st.integers(0, 3)
+)
 def test_no_body_whatever_makes_it_fail(body: bytes, path: str, cut: int, keeping: Asked) -> None:
     reply = keeping.post(path, body[: len(body) - cut] if cut else body)
     assert reply.status in (200, 202, 400), reply
@@ -395,7 +452,7 @@ def test_what_was_served_is_logged_without_what_is_private(folder: Path, tmp_pat
     assert {key: third[key] for key in ("kind", "request", "row", "outcome")} == {
         "kind": "feedback", "request": "r1", "row": 1, "outcome": "yes",
     }  # fmt: skip
-    assert asked.metric("lockstep_feedback_total") == 1
+    assert asked.metric('lockstep_feedback_total{kept="true"}') == 1
     assert asked.metric("lockstep_log_written_total") == 3
 
 
@@ -409,10 +466,36 @@ def test_feedback_that_is_wrong_is_refused_as_a_whole(keeping: Asked) -> None:
     ]
     reply = keeping.post("/feedback", items)
     assert reply.status == 400
-    assert [(each["row"], each["column"]) for each in reply.json["problems"]] == [
+    assert reply.json["error"] == "nothing was taken: 6 keys of 4 of 5 items break the rules of feedback"
+    assert [(each["item"], each["key"]) for each in reply.json["problems"]] == [
         (1, "request"), (2, "row"), (2, "outcome"), (3, "outcome"), (3, "outcom"), (4, None),
     ]  # fmt: skip
-    assert keeping.metric("lockstep_feedback_total") == 0
+    one = keeping.post("/feedback", [{"request": "r", "outcome": None}])
+    assert (
+        one.json["error"] == "nothing was taken: key `outcome` of item 0 breaks the rules of feedback (must be given)"
+    )
+    assert keeping.metric('lockstep_feedback_total{kept="true"}') == 0
+
+
+def test_an_outcome_that_is_no_class_is_refused_with_the_nearest_one(tmp_path: Path) -> None:
+    asked = Asked(a_model(tmp_path / "m", "multiclass"), log=tmp_path / "log")
+    reply = asked.post("/feedback", {"request": "r", "outcome": "silber"})
+    assert reply.status == 400
+    assert reply.json["problems"][0]["rule"] == "one of basic, gold, silver. Did you mean `silver`?"
+    assert asked.post("/feedback", {"request": "r", "row": 1.0, "outcome": "silver"}).status == 202
+    asked.service.close()
+    assert [(line["row"], line["outcome"]) for line in lines(tmp_path / "log")] == [(1, "silver")]
+
+
+def test_feedback_says_how_much_of_it_is_kept(folder: Path, tmp_path: Path) -> None:
+    asked = Asked(folder, log=tmp_path, sample=0.5)
+    replies = [asked.post("/feedback", {"request": f"r-{n}", "outcome": "yes"}) for n in range(40)]
+    asked.service.close()
+    kept = [reply.json["kept"] for reply in replies]
+    assert all(reply.json["taken"] == 1 for reply in replies)
+    assert 0 < sum(kept) == len(lines(tmp_path)) < 40
+    assert asked.metric('lockstep_feedback_total{kept="true"}') == sum(kept)
+    assert asked.metric('lockstep_feedback_total{kept="false"}') == 40 - sum(kept)
 
 
 def test_without_a_log_feedback_is_not_taken_for_kept(one: Asked) -> None:
@@ -450,7 +533,7 @@ def test_not_ready_when_a_golden_row_does_not_predict_right(folder: Path, tmp_pa
     for _ in range(3):
         reply = asked.get("/readyz")
         assert (reply.status, reply.json["ready"]) == (503, False)
-        assert "1 golden rows" in reply.json["why"]
+        assert reply.json["why"] == "golden row 3 is not predicted as it was when the model was made"
     assert asked.metric("lockstep_golden_mismatch") == 1
     assert asked.get("/livez").status == 200
 
@@ -468,8 +551,15 @@ def test_told_to_stop_it_is_not_ready_but_answers_and_ends_connections(asked: As
 
 
 @pytest.mark.parametrize(
-    "content", [None, "{}", '{"rows": [], "predictions": []}', "[1]", '{"rows": 3, "predictions": 4}']
-)
+    "content",
+    [
+        None, "{}", '{"rows": [], "predictions": []}', "[1]", '{"rows": 3, "predictions": 4}',
+        '{"rows": [{}], "predictions": ["a"]}', '{"rows": [{}], "predictions": [null]}',
+        '{"rows": [{}], "predictions": [[0.5, 0.5]]}', '{"rows": [{}], "predictions": [true]}',
+        '{"rows": [{}], "predictions": [NaN]}', '{"rows": [1], "predictions": [0.5]}',
+        '{"rows": [{}], "predictions": [1%s]}' % ("0" * 400),
+    ],
+)  # fmt: skip
 def test_without_golden_rows_it_does_not_start(content: str | None, folder: Path, tmp_path: Path) -> None:
     shutil.copytree(folder, tmp_path, dirs_exist_ok=True)
     (tmp_path / "golden.json").unlink()
@@ -477,6 +567,19 @@ def test_without_golden_rows_it_does_not_start(content: str | None, folder: Path
         (tmp_path / "golden.json").write_text(content)
     with pytest.raises(InputError, match="golden.json"):
         Asked(tmp_path)
+
+
+def test_a_graph_that_does_not_fit_its_contract_is_an_error_in_a_sentence(folder: Path, tmp_path: Path) -> None:
+    three = a_model(tmp_path / "three", "multiclass", rows=600)
+    linear = a_model(tmp_path / "linear", estimator="sklearn.linear_model.LogisticRegression", params={}, rows=600)
+    for graph, contract in ((linear, folder), (folder, linear), (folder, three)):
+        mixed = tmp_path / f"{graph.name}-{contract.name}"
+        shutil.copytree(contract, mixed)
+        shutil.copy(graph / "model.onnx", mixed / "model.onnx")
+        with pytest.raises(InputError, match=r"model\.onnx and contract\.json do not belong together"):
+            Asked(mixed)
+        with pytest.raises(InputError, match="do not belong together"):
+            Scorer(mixed, list(ROW), without=[], prefix="")
 
 
 def test_the_end_of_the_server_finishes_the_log(folder: Path, tmp_path: Path) -> None:
@@ -515,10 +618,48 @@ def test_the_openapi_document_is_valid_and_agrees_with_answers_and_refusals(task
         checks["Row"].validate(row)
         checks["Answer"].validate(asked.post("/predict", row).json)
     checks["Refusal"].validate(asked.post("/predict", [{**ROW, "age": "x"}, 3]).json)
-    for bad in ({**ROW, "age": 900}, {**ROW, "x": 1}, {**ROW, "city": ""}, {**ROW, "visits": 1.5}, {"age": 3}):
+    log = Asked(tmp_path, log=tmp_path / "log")
+    refused = log.post("/feedback", [{"request": "a b", "row": 3.5}, 3, {"request": "r", "outcom": 1}])
+    checks["RefusedFeedback"].validate(refused.json)
+    assert refused.status == 400
+    outcome = {"binary": "yes", "multiclass": "gold", "regression": 3.5}[task]
+    for item in ({"request": "r", "outcome": outcome}, {"request": "r", "row": 1.0, "outcome": outcome}):
+        checks["Outcome"].validate(item)
+        assert log.post("/feedback", item).status == 202
+    for item in ({"request": "r", "outcome": ""}, {"request": "r", "row": 1000, "outcome": outcome}, {"outcome": 1}):
+        assert not checks["Outcome"].is_valid(item), item
+        assert log.post("/feedback", item).status == 400
+    log.service.close()
+    for bad in (
+        {**ROW, "age": 900}, {**ROW, "x": 1}, {**ROW, "city": ""}, {**ROW, "visits": 1.5}, {"age": 3},
+        {**ROW, "income": 1e39}, {**ROW, "since": "0000-01-01"}, {**ROW, "since": "2024-00-10"},
+        {**ROW, "since": "2024-01-01T24:00"},
+    ):  # fmt: skip
         assert not checks["Row"].is_valid(bad), bad
         assert asked.post("/predict", bad).status == 400
     assert asked.get("/docs.json").body == asked.get("/openapi.json").body
+
+
+def test_the_documents_know_the_labels_that_alone_are_served_and_what_is_not_to_be_sent(tmp_path: Path) -> None:
+    import jsonschema
+
+    columns = {
+        "city": {"type": "category", "unknown": "refused"},
+        "income": {**COLUMNS["income"], "available": "after"},
+    }
+    asked = Asked(a_model(tmp_path, columns=columns))
+    row = {name: value for name, value in ROW.items() if name != "income"}
+    schemas = asked.get("/openapi.json").json["components"]["schemas"]
+    assert schemas["Row"]["properties"]["city"]["enum"] == ["Bonn", "Kiel", "Ulm"]
+    assert "income" not in schemas["Row"]["properties"]
+    check = jsonschema.Draft202012Validator(schemas["Row"])
+    for city, status in (("Oslo", 400), ("Ulm", 200)):
+        assert asked.post("/predict", {**row, "city": city}).status == status
+        assert check.is_valid({**row, "city": city}) is (status == 200)
+    told = asked.get("/contract").json["columns"]
+    assert {name: (told[name]["accepted"], told[name]["feature"]) for name in ("income", "age", "customer")} == {
+        "income": (False, False), "age": (True, True), "customer": (True, False),
+    }  # fmt: skip
 
 
 def test_the_contract_tells_units_ranges_labels_and_examples_and_no_private_label(asked: Asked) -> None:
@@ -551,11 +692,13 @@ def test_the_version_leads_to_commit_and_lock(asked: Asked) -> None:
     assert asked.metric(f'lockstep_info{{commit="c0ffee",model="{fingerprint[:12]}",version="v1.2.0"}}') == 1
 
 
-def test_the_page_loads_nothing_from_elsewhere(one: Asked) -> None:
-    reply = one.get("/")
+def test_the_page_shows_the_services_name_and_loads_nothing_from_elsewhere(folder: Path) -> None:
+    reply = Asked(folder, name="<customers>", version="v1.2.0").get("/")
+    assert b"<title>&lt;customers&gt; v1.2.0</title>" in reply.body
+    assert b"index.css" not in reply.body, "it hides the title"
     assert reply.headers["content-type"].startswith("text/html")
     assert reply.headers["content-security-policy"].startswith("default-src 'self'")
-    assert b"http" not in PAGE.replace(b"http-equiv", b"")
+    assert b"http" not in reply.body
 
 
 def test_metrics_are_what_prometheus_reads(asked: Asked) -> None:

@@ -8,8 +8,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from lockstep.batch.files import ENDINGS, Sink, Source, ending_of, open_source
+from lockstep.batch.files import ENDINGS, Source, ending_of, open_source
 from lockstep.batch.scorer import NUMBER, REASONS, Scorer
+from lockstep.batch.sinks import Sink
 from lockstep.errors import InputError
 from lockstep.models.model import load_contract
 
@@ -51,7 +52,10 @@ def predict(
     """
     quarantine = quarantine or default_quarantine(out)
     for path in (out, quarantine):
-        _insist_on(path, source)
+        try:
+            _insist_on(path, source)
+        except OSError as error:
+            raise InputError(f"{path} cannot be written: {error.strerror}") from error
     if _same(out, quarantine):
         raise InputError(f"{quarantine}: predictions and refused rows cannot be written to one file")
     contract = load_contract(folder).contract

@@ -14,11 +14,10 @@ import numpy.typing as npt
 from lockstep.batch.cells import as_sent
 from lockstep.batch.judge import Judge, Mask
 from lockstep.errors import InputError, nearest
-from lockstep.models import model
 from lockstep.models.model import Floats, Learned
 from lockstep.rows.roles import declared
 from lockstep.serving.fingerprint import SHORT, of_folder
-from lockstep.serving.predictor import ENDLESS
+from lockstep.serving.predictor import ENDLESS, load
 from lockstep.serving.rows import Checker, Problem
 from lockstep.spec import Task
 
@@ -49,7 +48,7 @@ class Scorer:
     """
 
     def __init__(self, folder: Path, names: Sequence[str], *, without: Collection[str], prefix: str) -> None:
-        self._model = model.load(folder)
+        self._model = load(folder)
         self.learned: Learned = self._model.learned
         self.fingerprint = of_folder(folder)
         self._checker = Checker(self.learned)

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
+from types import FrameType
 from typing import TYPE_CHECKING
 
 import click
@@ -56,12 +59,29 @@ def predict(
     def drawn(tables: Iterator[pa.Table], pieces: int | None) -> Iterator[pa.Table]:
         return track(tables, "predicting", pieces)
 
-    done = batch.predict(source, out, folder=model, quarantine=quarantine, without=without, prefix=prefix, track=drawn)
+    with _ending_tidily():
+        done = batch.predict(
+            source, out, folder=model, quarantine=quarantine, without=without, prefix=prefix, track=drawn
+        )
     if as_json:
         click.echo(json.dumps(asdict(done), indent=1, default=str))
     _tell(done)
     if done.refused and (strict or not done.predicted):
         raise Refused(f"{done.refused:,} of {done.rows:,} rows were refused: {done.quarantine} says why")
+
+
+@contextmanager
+def _ending_tidily() -> Iterator[None]:
+    """SIGTERM, which a scheduler sends, ends us as Ctrl-C does: nothing half-written stays."""
+
+    def end(number: int, frame: FrameType | None) -> None:
+        raise SystemExit(128 + number)
+
+    before = signal.signal(signal.SIGTERM, end)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
 def _tell(done: Done) -> None:

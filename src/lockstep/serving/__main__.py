@@ -17,15 +17,21 @@ def main() -> None:
     from lockstep.running.console import say
     from lockstep.service import service
     from lockstep.serving.app import App
-    from lockstep.serving.server import serve
+    from lockstep.serving.server import listen, serve
     from lockstep.serving.service import running
 
     # Threads give way sooner than after 5 ms: while one answers a thousand rows, small requests go on.
     sys.setswitchinterval(0.0005)
     inner = service.to_asgi(is_main=True)
     made = running()
-    say(f"{told.name} {told.version}, model {made.version['model']}: listening on {told.host}:{told.port}")
-    if not serve(App(inner, made), made.health, host=told.host, port=told.port, notice=told.notice):
+    with listen(told.host, told.port) as listening:
+        host, port = listening.getsockname()[:2]
+        say(f"{told.name} {told.version}, model {made.version['model']}: listening on {host}:{port}")
+        try:
+            started = serve(App(inner, made), made.health, listening, notice=told.notice)
+        except KeyboardInterrupt:
+            return  # served until Ctrl-C, which is how a service ends that somebody looks at
+    if not started:
         raise OutsideError("the service did not start; what is above says why")
 
 

@@ -9,7 +9,7 @@ import numpy as np
 import orjson
 
 from lockstep.models.model import Floats, Learned
-from lockstep.serving.rows import Problem
+from lockstep.serving.rows import ROW, Place, Problem
 
 MOST_PROBLEMS = 100
 """So many bad cells are named in an answer; `more` says how many there are beyond."""
@@ -79,26 +79,29 @@ _TASKS: dict[str, Callable[[Learned], Answers]] = {
 }
 
 
-def refusal(sentence: str, request: str, problems: Sequence[Problem] = ()) -> dict[str, Any]:
+def refusal(sentence: str, request: str, problems: Sequence[Problem] = (), place: Place = ROW) -> dict[str, Any]:
     """A refusal as JSON: a sentence, the request, and the bad cells where there are any."""
     told: dict[str, Any] = {"error": sentence, "request": request}
     if problems:
-        told["problems"] = [problem.to_dict() for problem in problems[:MOST_PROBLEMS]]
+        told["problems"] = [problem.to_dict(place) for problem in problems[:MOST_PROBLEMS]]
     if len(problems) > MOST_PROBLEMS:
         told["more"] = len(problems) - MOST_PROBLEMS
     return told
 
 
-def broken(problems: Sequence[Problem], rows: int) -> str:
-    """The sentence for rows that break the contract.
+def broken(problems: Sequence[Problem], rows: int, place: Place = ROW) -> str:
+    """What is wrong with some of so many rows.
 
     >>> broken([Problem(row=0, column="distance", value=-3, rule="at least 0")], 1)
-    'nothing was predicted: column `distance` of row 0 breaks the contract (at least 0)'
+    'column `distance` of row 0 breaks the contract (at least 0)'
+    >>> broken([Problem(row=2, column=name, value=-3, rule="at least 0") for name in ("distance", "age")], 3)
+    '2 cells of row 2 break the contract'
     """
     first = problems[0]
+    one = f"{place.whole} {first.row}"
     if len(problems) == 1:
-        where = f"column `{first.column}` of row {first.row}" if first.column is not None else f"row {first.row}"
-        return f"nothing was predicted: {where} breaks the contract ({first.rule})"
+        where = f"{place.part} `{first.column}` of {one}" if first.column is not None else one
+        return f"{where} breaks {place.law} ({first.rule})"
     bad = len({problem.row for problem in problems})
-    cells = f"{len(problems):,} cells"
-    return f"nothing was predicted: {cells} of {bad:,} of {rows:,} rows break the contract"
+    where = one if bad == 1 else f"{bad:,} of {rows:,} {place.whole}s"
+    return f"{len(problems):,} {place.parts} of {where} break {place.law}"

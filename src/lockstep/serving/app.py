@@ -24,8 +24,7 @@ from lockstep.errors import nearest
 from lockstep.serving import bodies
 from lockstep.serving.answers import refusal
 from lockstep.serving.arrival import Arrivals, Gone, Receive
-from lockstep.serving.bodies import BadRequest
-from lockstep.serving.documents import PAGE
+from lockstep.serving.bodies import MOST_BYTES, BadRequest
 from lockstep.serving.feedback import REQUEST
 from lockstep.serving.service import Reply, Service, running
 
@@ -38,8 +37,13 @@ Work = Callable[[bytes, str], Reply]
 INLINE = 16 << 10
 """Bodies up to so many bytes are answered at once; larger ones in a thread, so that small ones need not wait."""
 
-MOST_LARGE = 32
-"""So many larger requests wait or work at a time; more are asked to come again."""
+MOST_LARGE = 32 << 20
+"""Bytes of such bodies that wait or are worked on at a time, some seconds' work; more are asked to come again."""
+
+UNZIPPED = 20
+"""What a compressed body is taken to grow by, until it is unpacked."""
+
+LATER = (b"retry-after", b"3")
 
 JSON = b"application/json"
 PAGES = "/static_content/"
@@ -67,7 +71,9 @@ class App:
         self.service = service or running()
         self._posts: dict[str, Work] = {"/predict": self.service.predict, "/feedback": self.service.feedback}
         self._gets: Mapping[str, Callable[[], Document]] = {
-            "/": lambda: Document(PAGE, b"text/html; charset=utf-8", head=((b"content-security-policy", _POLICY),)),
+            "/": lambda: Document(
+                self.service.page, b"text/html; charset=utf-8", head=((b"content-security-policy", _POLICY),)
+            ),
             "/contract": lambda: Document(self.service.contract),
             "/openapi.json": lambda: Document(self.service.openapi),
             "/docs.json": lambda: Document(self.service.openapi),
@@ -91,6 +97,18 @@ class App:
         else:
             await self._answer(scope, receive, send)
 
+    async def crowded(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer one request of a caller for whom there is no room."""
+        started, request = perf_counter(), self._request(_head(scope))
+        told = refusal("there are too many connections: try again", request)
+        head = (LATER, (b"connection", b"close"))
+        await self._send(send, Document(orjson.dumps(told), status=503, head=head), request)
+        self._count(scope["path"], 503, started)
+
+    def malformed(self) -> None:
+        """Count what is no HTTP at all; the server answers it."""
+        self._count("", 400, perf_counter())
+
     def _closing(self, send: Send) -> Send:
         async def passed(message: Message) -> None:
             if message["type"] == "lifespan.shutdown.complete":
@@ -103,8 +121,7 @@ class App:
     async def _answer(self, scope: Scope, receive: Receive, send: Send) -> None:
         started = perf_counter()
         path, head = scope["path"], _head(scope)
-        asked = head.get("x-request-id", "")
-        request = asked if REQUEST.fullmatch(asked) else f"{self._random.getrandbits(96):024x}"
+        request = self._request(head)
         try:
             if path in self._posts and scope["method"] == "POST":
                 document = await self._post(self._posts[path], head, receive, request)
@@ -123,6 +140,10 @@ class App:
             )
         await self._send(send, document, request)
         self._count(path, document.status, started)
+
+    def _request(self, head: dict[str, str]) -> str:
+        asked = head.get("x-request-id", "")
+        return asked if REQUEST.fullmatch(asked) else f"{self._random.getrandbits(96):024x}"
 
     def _count(self, path: str, status: int, started: float) -> None:
         known = path if path in self._posts or path in self._gets else OTHER
@@ -153,17 +174,19 @@ class App:
 
     async def _aside(self, work: Work, body: bytes, head: dict[str, str], request: str) -> Reply:
         """The same in a thread."""
-        if self._large >= MOST_LARGE:
-            raise BadRequest(503, f"{MOST_LARGE} large requests are waiting: try again", (b"retry-after", b"1"))
+        zipped = "content-encoding" in head
+        size = min(UNZIPPED * len(body), MOST_BYTES) if zipped else len(body)
+        if self._large + size > MOST_LARGE:
+            raise BadRequest(503, "too much is waiting for an answer: try again", LATER)
 
         def whole() -> Reply:
-            return work(bodies.unzipped(body) if head.get("content-encoding") == "gzip" else body, request)
+            return work(bodies.unzipped(body) if zipped else body, request)
 
-        self._large += 1
+        self._large += size
         try:
             return await asyncio.get_running_loop().run_in_executor(self._pool, whole)
         finally:
-            self._large -= 1
+            self._large -= size
 
     def _get(self, path: str, method: str) -> Document:
         """What there is to read; also for HEAD, whose body the server leaves out."""

@@ -10,11 +10,14 @@ from typing import Any
 
 import orjson
 
-from lockstep.serving.rows import TWICE, Problem, presentable
+from lockstep.serving.rows import STRANGERS, TWICE, Problem, presentable, rest
 
 MOST_ROWS = 1000
 MOST_BYTES = 4 << 20
 """Of one request; of a compressed body, after it was decompressed."""
+
+MOST_MEMBERS = 50
+"""Parts that were compressed each for itself: gzip allows any number, and each costs a look at all that follow."""
 
 
 class BadRequest(Exception):
@@ -62,16 +65,21 @@ def read(body: bytes) -> Body:
 
 def unzipped(body: bytes) -> bytes:
     """A gzip body's content. Raises `BadRequest` when it is damaged or too large."""
-    unzip = zlib.decompressobj(wbits=31)
-    try:
-        content = unzip.decompress(body, MOST_BYTES + 1)
-    except zlib.error as error:
-        raise BadRequest(400, f"the body is not gzip, though content-encoding says so ({error})") from None
-    if len(content) > MOST_BYTES:
-        raise too_large()
-    if not unzip.eof:
-        raise BadRequest(400, "the gzip body ends too early")
-    return content
+    content, rest = b"", body
+    for _ in range(MOST_MEMBERS):
+        unzip = zlib.decompressobj(wbits=31)
+        try:
+            content += unzip.decompress(rest, MOST_BYTES + 1 - len(content))
+        except zlib.error as error:
+            raise BadRequest(400, f"the body is not gzip, though content-encoding says so ({error})") from None
+        if len(content) > MOST_BYTES:
+            raise too_large()
+        if not unzip.eof:
+            raise BadRequest(400, "the gzip body ends too early")
+        rest = unzip.unused_data
+        if not rest:
+            return content
+    raise BadRequest(400, f"the gzip body has more than {MOST_MEMBERS} members: compress it as one")
 
 
 def too_large() -> BadRequest:
@@ -106,6 +114,8 @@ def _is_plain(body: bytes, items: list[Any]) -> bool:
 
 
 def _twice(body: bytes) -> list[Problem]:
+    """Names that an object of the body was given more than once. Raises `BadRequest` where Python cannot go so deep."""
+
     def note(pairs: list[tuple[str, Any]]) -> _Object:
         made = _Object(pairs)
         if len(made) < len(pairs):
@@ -113,10 +123,16 @@ def _twice(body: bytes) -> list[Problem]:
             made.twice = tuple(name for name, count in counts.items() if count > 1)
         return made
 
-    content = json.loads(body, object_pairs_hook=note)
-    return [
-        Problem(row=at, column=presentable(name), value=None, rule=TWICE, withheld=True)
-        for at, item in enumerate(content if isinstance(content, list) else [content])
-        if isinstance(item, _Object)
-        for name in item.twice
-    ]
+    try:
+        content = json.loads(body, object_pairs_hook=note)
+    except RecursionError:
+        raise BadRequest(400, "the body is nested too deeply: no value of a row is a list or an object") from None
+    found: list[Problem] = []
+    for at, item in enumerate(content if isinstance(content, list) else [content]):
+        if isinstance(item, _Object) and item.twice:
+            named = item.twice[:STRANGERS]
+            found += [
+                Problem(row=at, column=presentable(name), value=None, rule=TWICE, withheld=True) for name in named
+            ]
+            found += rest(at, len(item.twice), TWICE)
+    return found

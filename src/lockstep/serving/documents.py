@@ -2,22 +2,23 @@
 
 from __future__ import annotations
 
-from typing import Any
+from html import escape
 
 from lockstep.models.model import Learned
-from lockstep.rows.roles import feature_columns, target_column
+from lockstep.rows.roles import feature_columns
+from lockstep.serving import schemas
 from lockstep.serving.bodies import MOST_BYTES, MOST_ROWS
-from lockstep.spec import FLOAT32_EXACT, Column, Target
+from lockstep.serving.feedback import ITEM
+from lockstep.serving.rows import ROW
+from lockstep.serving.schemas import Json
 
-Json = dict[str, Any]
-
-PAGE = b"""<!DOCTYPE html>
+_PAGE = """<!DOCTYPE html>
 <html lang="en">
 <head>
 <meta charset="utf-8">
-<title>Lockstep: the service</title>
+<title>{title}</title>
 <link rel="stylesheet" href="./static_content/swagger-ui.css">
-<link rel="stylesheet" href="./static_content/index.css">
+<style>body {{ margin: 0 }} .topbar {{ display: none }}</style>
 </head>
 <body>
 <div id="swagger-ui"></div>
@@ -27,7 +28,14 @@ PAGE = b"""<!DOCTYPE html>
 </body>
 </html>
 """
-"""BentoML's OpenAPI page without its tag manager, which would tell a third party of every visit."""
+
+
+def page(named: Json) -> bytes:
+    """The page that shows the OpenAPI document, by the files that BentoML brings.
+
+    Without BentoML's tag manager, which would tell a third party of every visit, and its style, which hides the title.
+    """
+    return _PAGE.format(title=escape(f"{named['name']} {named['version']}")).encode()
 
 
 def contract(learned: Learned, named: Json, example: Json) -> Json:
@@ -37,7 +45,9 @@ def contract(learned: Learned, named: Json, example: Json) -> Json:
     columns = {}
     for name, column in learned.contract.columns.items():
         told = column.model_dump(mode="json", exclude_none=True, exclude={"max_values"})
-        told["required"] = name in features and _is_required(column)
+        told["feature"] = name in features
+        told["accepted"] = column.available != "after"
+        told["required"] = name in features and schemas.is_required(column)
         if column.type == "category" and name in labels and not column.private:
             told["labels"] = list(labels[name].labels)
         if name in example:
@@ -66,147 +76,14 @@ def openapi(learned: Learned, named: Json, example: Json) -> Json:
         "paths": _paths(example),
         "components": {
             "schemas": {
-                "Row": _row(learned, example),
-                "Answer": _answer(learned),
-                "Outcome": _outcome(target),
-                "Refusal": _REFUSAL,
+                "Row": schemas.row(learned, example),
+                "Answer": schemas.answer(learned),
+                "Outcome": schemas.outcome(target, learned.classes),
+                "Refusal": schemas.refusal(ROW),
+                "RefusedFeedback": schemas.refusal(ITEM),
             }
         },
     }
-
-
-def _is_required(column: Column) -> bool:
-    return column.missing == "refused" and not column.private
-
-
-def _row(learned: Learned, example: Json) -> Json:
-    features = feature_columns(learned.contract)
-    sent = {name: column for name, column in learned.contract.columns.items() if column.available != "after"}
-    return {
-        "type": "object",
-        "properties": {name: _property(column, name in features, example.get(name)) for name, column in sent.items()},
-        "required": [name for name, column in features.items() if _is_required(column)],
-        "additionalProperties": False,
-        "example": example,
-    }
-
-
-def _property(column: Column, feature: bool, example: Any) -> Json:
-    made = _SCHEMAS[column.type](column, feature)
-    kept = feature and _is_required(column)
-    if not kept:
-        made["type"] = [made["type"], "null"]
-        made["enum"] = [*made["enum"], None] if made.get("enum") else None
-    unit = getattr(column, "unit", "")
-    sentences = [column.about, f"in {unit}" if unit else "", "" if feature else "not seen by the model"]
-    made["description"] = "; ".join(sentence for sentence in sentences if sentence)
-    made["x-unit"] = unit
-    made["examples"] = [example] if example is not None else None
-    return {key: value for key, value in made.items() if value not in (None, "")}
-
-
-def _number(column: Any, feature: bool) -> Json:
-    return {"type": "number", "minimum": column.min, "maximum": column.max}
-
-
-def _integer(column: Any, feature: bool) -> Json:
-    low, high = (-FLOAT32_EXACT, FLOAT32_EXACT) if feature else (None, None)
-    return {
-        "type": "integer",
-        "minimum": low if column.min is None else column.min,
-        "maximum": high if column.max is None else column.max,
-        "enum": column.allowed,
-    }
-
-
-def _boolean(column: Any, feature: bool) -> Json:
-    return {"type": "boolean"}
-
-
-def _category(column: Any, feature: bool) -> Json:
-    kept = feature and _is_required(column)
-    return {"type": "string", "minLength": 1 if kept else None, "enum": column.allowed}
-
-
-def _datetime(column: Any, feature: bool) -> Json:
-    return {
-        "type": "string",
-        "pattern": r"^\d{4}-\d{2}-\d{2}([T ]\d{2}:\d{2}(:\d{2}([.,]\d+)?)?(Z|[+-]\d{2}(:?\d{2})?)?)?$",
-        "x-earliest": column.min,
-        "x-latest": column.max,
-    }
-
-
-_SCHEMAS: dict[str, Any] = {
-    "number": _number,
-    "integer": _integer,
-    "boolean": _boolean,
-    "category": _category,
-    "datetime": _datetime,
-}
-
-
-def _answer(learned: Learned) -> Json:
-    target, share = learned.contract.target, {"type": "number", "minimum": 0, "maximum": 1}
-    match learned.task:
-        case "binary":
-            own = {
-                "label": {"type": "boolean", "description": f"is `{target.column}` predicted to be {target.positive}?"},
-                "probability": {**share, "description": f"that `{target.column}` is {target.positive}"},
-                "threshold": {**share, "description": "from this probability on the label is true"},
-            }
-        case "multiclass":
-            own = {
-                "label": {"type": "string", "enum": list(learned.classes)},
-                "probability": {**share, "description": "of the label"},
-                "probabilities": {"type": "object", "additionalProperties": share},
-            }
-        case "regression":
-            own = {"value": {"type": "number", "description": f"of `{target.column}`", "x-unit": target.unit}}
-    shared = {
-        "version": {"type": "string", "description": "of the release"},
-        "model": {"type": "string", "description": "the first characters of the model's fingerprint"},
-        "request": {"type": "string", "description": "by which feedback finds its prediction"},
-    }
-    return {"type": "object", "properties": own | shared, "required": [*own, *shared]}
-
-
-def _outcome(target: Target) -> Json:
-    kind = {"boolean": "boolean", "integer": "integer", "number": "number"}.get(target_column(target).type, "string")
-    return {
-        "type": "object",
-        "properties": {
-            "request": {"type": "string", "pattern": "^[A-Za-z0-9._-]{1,64}$"},
-            "row": {"type": "integer", "minimum": 0, "maximum": MOST_ROWS - 1, "default": 0},
-            "outcome": {"type": kind, "description": f"what `{target.column}` turned out to be"},
-        },
-        "required": ["request", "outcome"],
-        "additionalProperties": False,
-    }
-
-
-_REFUSAL: Json = {
-    "type": "object",
-    "properties": {
-        "error": {"type": "string"},
-        "request": {"type": "string"},
-        "problems": {
-            "type": "array",
-            "items": {
-                "type": "object",
-                "properties": {
-                    "row": {"type": "integer"},
-                    "column": {"type": ["string", "null"]},
-                    "value": {"description": "as it was sent; left out for private and undeclared columns"},
-                    "rule": {"type": "string"},
-                },
-                "required": ["row", "column", "rule"],
-            },
-        },
-        "more": {"type": "integer", "description": "how many problems there are beyond those listed"},
-    },
-    "required": ["error", "request"],
-}
 
 
 def _paths(example: Json) -> Json:
@@ -215,7 +92,11 @@ def _paths(example: Json) -> Json:
         "400": _json("Not JSON, or rows that break the contract: all bad cells at once", "Refusal"),
         "413": _json("Too many rows or bytes", "Refusal"),
         "415": _json("Not application/json", "Refusal"),
+        "408": _json("The body took too long to arrive", "Refusal"),
+        "500": _json("The service failed: no fault of the request", "Refusal"),
+        "503": _json("Too much is waiting: try again after as long as `retry-after` says", "Refusal"),
     }
+    wrong = _json("Not JSON, or outcomes that cannot be right: all that is wrong at once", "RefusedFeedback")
     known = _get("Which release this is", "application/json")
     return {
         "/predict": {
@@ -232,10 +113,11 @@ def _paths(example: Json) -> Json:
                 "parameters": [_REQUEST_ID],
                 "requestBody": _one_or_many("Outcome", None),
                 "responses": {
-                    "202": {"description": "Taken for the prediction log"},
+                    "202": {"description": "Taken; `kept` says how many belong to requests that are logged"},
                     "404": _json("This service keeps no prediction log", "Refusal"),
                 }
-                | refusals,
+                | refusals
+                | {"400": wrong},
             }
         },
         "/contract": _get("The columns that may be sent, with units, ranges and labels", "application/json"),

@@ -36,9 +36,13 @@ class Health:
         at = self._kept[self._next % len(self._kept)]
         self._next += 1
         self._replay(at)
-        if self.mismatched:
-            return f"{len(self.mismatched)} golden rows are not predicted as they were when the model was made"
-        return ""
+        match sorted(self.mismatched):
+            case []:
+                return ""
+            case [row]:
+                return f"golden row {row} is not predicted as it was when the model was made"
+            case rows:
+                return f"{len(rows)} golden rows are not predicted as they were when the model was made"
 
     def _replay(self, at: int) -> None:
         said = np.asarray(self._predictor.predictions([self._predictor.golden.rows[at]])[0], dtype=np.float64)

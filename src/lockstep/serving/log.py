@@ -6,26 +6,22 @@ room, then is lost and counted. No failure of the log ever reaches a request.
 
 from __future__ import annotations
 
-import hashlib
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import suppress
-from datetime import UTC, datetime
 from pathlib import Path
-from types import MappingProxyType
-from typing import Any
-
-import orjson
 
 from lockstep.running.console import say
-from lockstep.serving.fingerprint import SHORT
 from lockstep.serving.log_file import LogFile, left_behind
-from lockstep.spec import Contract
+from lockstep.serving.log_lines import NONE, Row, Waiting, Writing, is_sampled
 
 MOST_WAITING = 16 << 20
-"""Bytes of request bodies that may wait to be put into lines, and of lines that may wait to be written."""
+"""Bytes of lines that may wait to be written."""
+
+MOST_QUEUED = 64 << 20
+"""Bytes of memory that requests may take, about, that wait to be put into lines."""
 
 EVERY = 0.1
 """Seconds between two looks at the queue: what a killed process can lose."""
@@ -39,33 +35,8 @@ RETRY = 1.0
 WARN_EVERY = 60.0
 """Seconds between two warnings."""
 
-PREDICTED = ("label", "probability", "probabilities", "value")
-"""What a line takes from an answer."""
-
 CHUNK = 256 << 10
 """Bytes that are written at a time, about: all of them or none. After a failure fewer."""
-
-NONE: Mapping[int, Collection[str]] = MappingProxyType({})
-
-_Row = Mapping[str, Any]
-_Waiting = tuple[str | None, float, int, Sequence[_Row], Sequence[_Row], Mapping[int, Collection[str]]]
-"""Request, time, size, rows, answers, unknown; without a request, rows are items of feedback."""
-
-
-def loggable(contract: Contract) -> frozenset[str]:
-    """The columns that may be written: declared and not private. What else a caller sends is not written either."""
-    return frozenset(name for name, column in contract.columns.items() if not column.private)
-
-
-def is_sampled(request: str, share: float) -> bool:
-    """Does a request belong to the share that is logged? It follows from its id, so feedback finds its prediction.
-
-    >>> [is_sampled("a", share) for share in (0.0, 0.25, 0.75, 1.0)]
-    [False, False, True, True]
-    """
-    if share >= 1:
-        return True
-    return int.from_bytes(hashlib.blake2b(request.encode(), digest_size=8).digest(), "big") < share * 2**64
 
 
 class PredictionLog:
@@ -73,9 +44,9 @@ class PredictionLog:
 
     `folder` None: nothing is logged, which is said once. `sample` is the share of requests that is logged,
     `fingerprint` the model's (its first characters go into each line), `columns` are those that may be written: see
-    `loggable`. `warn` gets sentences for people, at most one a minute. A file is finished, by renaming it from
-    `.jsonl.part` to `.jsonl`, when it has `most_bytes` or is `oldest` seconds old. Safe to call from several threads;
-    each process has its own log, and several may share a folder.
+    `log_lines.loggable`. `warn` gets sentences for people, at most one a minute. A file is finished, by renaming it
+    from `.jsonl.part` to `.jsonl`, when it has `most_bytes` or is `oldest` seconds old. Safe to call from several
+    threads; each process has its own log, and several may share a folder.
     """
 
     def __init__(
@@ -94,11 +65,11 @@ class PredictionLog:
         """Lines that were given to the operating system."""
         self.failures = 0
         """Attempts to write that failed; the lines they were about are kept and tried again."""
-        self._folder, self._sample, self._columns, self._warn = folder, sample, frozenset(columns), warn
+        self._folder, self._sample, self._warn = folder, sample, warn
         self._most_bytes, self._oldest = most_bytes, oldest
-        self._same = {"version": version, "model": fingerprint[:SHORT], "sample": sample}
+        self._writing = Writing(version=version, fingerprint=fingerprint, sample=sample, columns=columns)
         self._lock = threading.Lock()
-        self._queue: deque[_Waiting] = deque()
+        self._queue: deque[Waiting] = deque()
         self._queued = self._refused = 0
         self._lines: deque[bytes] = deque()
         self._size_of_lines = self._lost = 0
@@ -119,11 +90,15 @@ class PredictionLog:
         """Lines that were never written and never will be: there was no room for them, or their file was removed."""
         return self._refused + self._lost
 
+    def is_kept(self, request: str) -> bool:
+        """Does a request belong to the share that is logged?"""
+        return is_sampled(request, self._sample)
+
     def predicted(
         self,
         request: str,
-        rows: Sequence[_Row],
-        answers: Sequence[_Row],
+        rows: Sequence[Row],
+        answers: Sequence[Row],
         unknown: Mapping[int, Collection[str]] = NONE,
         *,
         size: int,
@@ -134,17 +109,17 @@ class PredictionLog:
         the request's body in bytes, by which the queue is bounded. Nothing is copied: change nothing of it later.
         Takes about a microsecond; never raises, never waits for a disk.
         """
-        if self._open and (self._sample >= 1 or is_sampled(request, self._sample)):
-            self._put((request, time.time(), size, rows, answers, unknown))
+        if self._open and (self._sample >= 1 or self.is_kept(request)):
+            self._put(Waiting(request, time.time(), size, rows, answers, unknown))
 
-    def feedback(self, items: Sequence[_Row], *, size: int) -> None:
+    def feedback(self, items: Sequence[Row], *, size: int) -> None:
         """Remember true outcomes: mappings with `request` (text), `row` (from 0) and `outcome`, checked by the caller.
 
         Outcomes of requests that were not sampled are left out. `size` as for `predicted`.
         """
-        kept = [item for item in items if is_sampled(item["request"], self._sample)]
+        kept = [item for item in items if self.is_kept(item["request"])]
         if kept and self._open:
-            self._put((None, time.time(), size, kept, (), NONE))
+            self._put(Waiting(None, time.time(), size, kept, (), NONE))
 
     def close(self, timeout: float = 5.0) -> None:
         """Write what waits, finish the file, end the thread. What could not be written in time is lost and counted."""
@@ -156,11 +131,11 @@ class PredictionLog:
         if self._thread.is_alive():
             self._warn(f"prediction log: {self._folder} did not take the last lines within {timeout:g} s")
 
-    def _put(self, waiting: _Waiting) -> None:
-        size = waiting[2]
+    def _put(self, waiting: Waiting) -> None:
+        size = waiting.memory
         with self._lock:
-            if self._queued + size > MOST_WAITING:
-                self._refused += len(waiting[3])
+            if self._queued + size > MOST_QUEUED:
+                self._refused += len(waiting.rows)
                 return
             self._queued += size
         self._queue.append(waiting)
@@ -176,7 +151,7 @@ class PredictionLog:
             self._turn()
         self._turn()
         self._attempt(self._finish)
-        self._lost += len(self._lines) + sum(len(waiting[3]) for waiting in self._queue)
+        self._lost += len(self._lines) + sum(len(waiting.rows) for waiting in self._queue)
         if self.lost > self._lost_told:
             self._warn_at = 0.0  # the last chance to say it
         self._complain()
@@ -196,42 +171,17 @@ class PredictionLog:
             waiting = self._queue.popleft()
             before = made
             try:
-                for line in self._lines_of(*waiting):
+                for line in self._writing.lines(waiting):
                     self._lines.append(line)
                     self._size_of_lines += len(line)
                     made += 1
-                    if made % SLICE == 0 and self._queued < MOST_WAITING // 4:
+                    if made % SLICE == 0 and self._queued < MOST_QUEUED // 4:
                         time.sleep(BREATH)
             except Exception as error:  # noqa: BLE001  (it is said, and one request must not end the log)
-                self._lost += len(waiting[3]) - (made - before)
+                self._lost += len(waiting.rows) - (made - before)
                 self._reason = f"a bug, please report it: {error!r}"
             with self._lock:
-                self._queued -= waiting[2]
-
-    def _lines_of(
-        self,
-        request: str | None,
-        moment: float,
-        size: int,
-        rows: Sequence[_Row],
-        answers: Sequence[_Row],
-        unknown: Mapping[int, Collection[str]],
-    ) -> Iterator[bytes]:
-        at = datetime.fromtimestamp(moment, UTC)
-        if request is None:
-            for item in rows:
-                told = {name: item[name] for name in ("request", "row", "outcome")}
-                yield _line({"kind": "feedback", "time": at, **told})
-            return
-        for number, (row, answer) in enumerate(zip(rows, answers, strict=True)):
-            line = {"kind": "prediction", "time": at, "request": request, "row": number, **self._same}
-            line["columns"] = row if row.keys() <= self._columns else self._only_loggable(row)
-            line["unknown"] = list(unknown.get(number, ()))
-            line |= {name: answer[name] for name in PREDICTED if name in answer}
-            yield _line(line)
-
-    def _only_loggable(self, row: _Row) -> _Row:
-        return {name: value for name, value in row.items() if name in self._columns}
+                self._queued -= waiting.memory
 
     def _attempt(self, work: Callable[[], None]) -> None:
         """Do what may fail outside. If it does: count, leave the file, and wait a little before the next attempt."""
@@ -308,12 +258,8 @@ class PredictionLog:
         self._told, self._lost_told = wrong, self.lost
         self._warn_at = time.monotonic() + WARN_EVERY
         reason = self._reason or "more is served than can be written"
-        lost = f"{self.lost:,} lines are lost" if self.lost else "no line is lost yet"
-        counts = f"{self.failures:,} attempts to write failed, {lost}"
+        lost = f"lines lost: {self.lost:,}" if self.lost else "no line is lost yet"
+        counts = f"attempts to write that failed: {self.failures:,}; {lost}"
         self._reason = ""
         with suppress(OSError, ValueError):  # nobody listens
             self._warn(f"prediction log: {counts} ({reason}). Predictions go on")
-
-
-def _line(content: dict[str, Any]) -> bytes:
-    return orjson.dumps(content, option=orjson.OPT_APPEND_NEWLINE | orjson.OPT_UTC_Z)

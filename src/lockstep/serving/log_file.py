@@ -1,13 +1,11 @@
 """One file of the prediction log: whole lines or none, and finished by renaming it when nobody writes it any more.
 
-A file that is being written ends in `.jsonl.part` and is locked; the kernel drops the lock of a process that died,
-however it died and in whatever container it lived. So an unlocked `.part` is one that somebody left behind.
+A file that is being written ends in `.jsonl.part` and is held (see `holding`); one that nobody holds was left behind.
 """
 
 from __future__ import annotations
 
 import errno
-import fcntl
 import os
 import time
 from collections.abc import Iterator
@@ -15,9 +13,10 @@ from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
 
+from lockstep.serving import holding
+from lockstep.serving.holding import hold
+
 PART, DONE = ".jsonl.part", ".jsonl"
-_NO_LOCKS = (errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP)
-"""What file systems without locks answer. There nobody can tell a file that was left behind: all stay as they are."""
 
 
 class LogFile:
@@ -30,7 +29,7 @@ class LogFile:
         self._opened = time.monotonic()
         self._descriptor = os.open(self.path, os.O_CREAT | os.O_EXCL | os.O_WRONLY | os.O_APPEND | os.O_CLOEXEC, 0o640)
         try:
-            _lock(self._descriptor)
+            hold(self._descriptor)
         except OSError:
             os.close(self._descriptor)
             raise
@@ -85,36 +84,14 @@ def left_behind(folder: Path) -> Iterator[tuple[Path, OSError | None]]:
     """Finish what others left: each `.part` that no living process writes, and why that failed where it did."""
     for path in sorted(folder.glob(f"predictions-*{PART}")):
         try:
-            if _is_left(path):
-                yield path, None
+            with holding.left_behind(path) as descriptor:
+                if descriptor is not None:
+                    _finish(path, descriptor)
+                    yield path, None
         except FileNotFoundError:
             continue  # another process was quicker
         except OSError as error:
             yield path, error
-
-
-def _is_left(path: Path) -> bool:
-    """Finish a file if nobody writes it: did we?"""
-    descriptor = os.open(path, os.O_RDWR | os.O_CLOEXEC)
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        if not os.path.samestat(path.stat(), os.fstat(descriptor)):
-            return False
-        _finish(path, descriptor)
-    except BlockingIOError:
-        return False
-    finally:
-        os.close(descriptor)
-    return True
-
-
-def _lock(descriptor: int) -> None:
-    """Waits for whoever has taken the new file for a leftover, which takes that process a moment."""
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX)
-    except OSError as error:
-        if error.errno not in _NO_LOCKS:
-            raise
 
 
 def _finish(path: Path, descriptor: int) -> None:

@@ -36,7 +36,7 @@ class Metrics(Collector):
         self.unknown: Counter[str] = Counter(dict.fromkeys(categories, 0))
         self.missing: Counter[str] = Counter(dict.fromkeys(features, 0))
         self.refused: Counter[str] = Counter(dict.fromkeys([*columns, UNDECLARED], 0))
-        self.feedback = 0
+        self.feedback: Counter[str] = Counter({"true": 0, "false": 0})
         self.gauges: dict[str, tuple[str, Callable[[], float]]] = {}
         self.counters: dict[str, tuple[str, Callable[[], float]]] = {}
         """Numbers that others keep, by name: what they are, and how to get them."""
@@ -58,9 +58,9 @@ class Metrics(Collector):
         self._sums[path] += seconds
 
     def refuse(self, cells: Iterable[tuple[int, str | None]]) -> None:
-        """Count refused rows by column; a row once for each of its columns."""
-        for _, column in set(cells):
-            self.refused[column if column is not None and column in self.refused else UNDECLARED] += 1
+        """Count refused rows by column; a row once for each of its columns, and once for all undeclared ones."""
+        for _, column in {(row, column if column and column in self.refused else UNDECLARED) for row, column in cells}:
+            self.refused[column] += 1
 
     def render(self) -> bytes:
         """All samples, as Prometheus reads them."""
@@ -76,7 +76,8 @@ class Metrics(Collector):
         requests = {(path, str(status)): count for (path, status), count in self.requests.copy().items()}
         yield _counter("requests", "Answers by path and status.", ("path", "status"), requests)
         yield self._durations()
-        yield CounterMetricFamily("lockstep_feedback", "True outcomes that callers told.", value=self.feedback)
+        about = "True outcomes that callers told, by whether their requests belong to the share that is logged."
+        yield _counter("feedback", about, ("kept",), self.feedback)
         for name, (about, get) in self.counters.items():
             yield CounterMetricFamily(f"lockstep_{name}", about, value=get())
         for name, (about, get) in self.gauges.items():

@@ -9,10 +9,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from lockstep.errors import InputError
 from lockstep.models import model
-from lockstep.models.model import Floats, Model
+from lockstep.models.model import CONTRACT, GRAPH, Floats, Learned, Model
 from lockstep.serving.answers import Answer, answers_of, shortest
+from lockstep.serving.cells import FLOAT32_MAX
 from lockstep.serving.encoder import Encoder
 from lockstep.serving.fingerprint import SHORT, of_folder
 from lockstep.serving.rows import Checker, Problem, Typed
@@ -35,11 +38,11 @@ class Predictor:
     """A model of a folder, and the rules for its rows."""
 
     def __init__(self, folder: Path, version: str) -> None:
-        self.model: Model = model.load(folder)
+        self.model: Model = load(folder)
         self.learned = self.model.learned
         self.fingerprint = of_folder(folder)
         self.checker = Checker(self.learned)
-        self.golden = Golden.of_folder(folder)
+        self.golden = Golden.of_folder(folder, self.learned)
         self._encoder = Encoder(self.learned.encoding, self.model.style)
         self._answers = answers_of(self.learned)
         self._features = [feature.column for feature in self.learned.encoding.features]
@@ -69,6 +72,24 @@ class Predictor:
         return Counter(name for row in typed for name, value in zip(self._features, row, strict=True) if value is None)
 
 
+def load(folder: Path) -> Model:
+    """The model of a folder, which has answered once. Raises `InputError`, also when graph and contract do not fit."""
+    loaded = model.load(folder)
+    learned, slots = loaded.learned, len(loaded.learned.encoding.slots(loaded.style))
+    expected = (1, len(learned.classes)) if learned.task == "multiclass" else (1,)
+    try:
+        found = loaded.predict_matrix(np.zeros((1, slots), dtype=np.float32)).shape
+    except Exception as error:  # a graph that somebody else made may fail in any way; which one is told
+        raise InputError(_unfit(folder, str(error).strip())) from error
+    if found != expected:
+        raise InputError(_unfit(folder, f"of one row it predicts {found}, the contract {expected}"))
+    return loaded
+
+
+def _unfit(folder: Path, why: str) -> str:
+    return f"{folder / GRAPH} and {CONTRACT} do not belong together ({why}). Take both from one revision."
+
+
 @dataclass(frozen=True, kw_only=True)
 class Golden:
     """Rows as a caller would send them, and what the model said of each when it was made."""
@@ -77,8 +98,8 @@ class Golden:
     predictions: tuple[Any, ...]
 
     @classmethod
-    def of_folder(cls, folder: Path) -> Golden:
-        """Those of a model's folder. Raises `InputError` when there are none to be read."""
+    def of_folder(cls, folder: Path, learned: Learned) -> Golden:
+        """Those of a model's folder. Raises `InputError` when there are none to be read, or they are another task's."""
         path = folder / GOLDEN
         try:
             content = json.loads(path.read_bytes())
@@ -89,4 +110,15 @@ class Golden:
             raise InputError(f"{path} is damaged ({error}). `make repro` restores it.") from error
         if not golden.rows or len(golden.rows) != len(golden.predictions):
             raise InputError(f"{path} holds no rows with their predictions. `make repro` makes it anew.")
+        width = len(learned.classes) if learned.task == "multiclass" else None
+        for at, (row, said) in enumerate(zip(golden.rows, golden.predictions, strict=True)):
+            if not isinstance(row, dict) or not _is_prediction(said, width):
+                raise InputError(f"{path}: row {at} or what was predicted of it is damaged. `make repro` restores it.")
         return golden
+
+
+def _is_prediction(said: Any, width: int | None) -> bool:
+    """A number that a float32 can be, or a list of `width` of them."""
+    if width is not None:
+        return isinstance(said, list) and len(said) == width and all(_is_prediction(one, None) for one in said)
+    return isinstance(said, int | float) and not isinstance(said, bool) and abs(said) <= FLOAT32_MAX

@@ -22,8 +22,24 @@ SHOWN = 100
 HINTS = 10
 """So many problems get a nearest match, which costs more than to find them."""
 
+STRANGERS = 20
+"""So many names of a row that are not the contract's are named; a body may hold half a million of them."""
+
 Typed = list[Any]
 """A row's features in the model's order: float, true/false, text or a moment; None where one is missing."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Place:
+    """The words for where a problem is: in a part of a whole, which breaks a law."""
+
+    whole: str
+    part: str
+    parts: str
+    law: str
+
+
+ROW = Place(whole="row", part="column", parts="cells", law="the contract")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -39,10 +55,10 @@ class Problem:
     rule: str
     withheld: bool = False
 
-    def to_dict(self) -> dict[str, Any]:
+    def to_dict(self, place: Place = ROW) -> dict[str, Any]:
         """As an answer names it; the value of a private column is left out."""
         shown = {} if self.withheld else {"value": self.value}
-        return {"row": self.row, "column": self.column, **shown, "rule": self.rule}
+        return {place.whole: self.row, place.part: self.column, **shown, "rule": self.rule}
 
 
 @dataclass(frozen=True)
@@ -110,10 +126,10 @@ class Checker:
             except Broken as broken:
                 rule = broken.hinted(row[name]) if len(found) < hints and name in row else str(broken)
                 found.append(self._problem(at, name, row.get(name), rule))
-        for name in row:
-            if name not in self.features and name not in self.others:
-                found.append(self._unknown(at, name, row, hint=len(found) < hints))
-        return found
+        unknown = [name for name in row if name not in self.features and name not in self.others]
+        for name in unknown[:STRANGERS]:
+            found.append(self._unknown(at, name, row, hint=len(found) < hints))
+        return found + rest(at, len(unknown), UNKNOWN)
 
     def _problem(self, at: int, name: str, value: Any, rule: str) -> Problem:
         withheld = name in self.private and rule != MISSING
@@ -131,6 +147,14 @@ class Checker:
         """The nearest of the columns that the row lacks, or else of all."""
         columns = [*self.features, *self.others]
         return near(name, [column for column in columns if column not in row]) or near(name, columns)
+
+
+def rest(row: int, names: int, rule: str) -> list[Problem]:
+    """One problem for all names of a row beyond the first `STRANGERS`; none where there are no more."""
+    more = names - STRANGERS
+    if more <= 0:
+        return []
+    return [Problem(row=row, column=None, value=None, rule=f"{more:,} more names: {rule}", withheld=True)]
 
 
 def _refused(rule: str) -> Read:

@@ -14,10 +14,11 @@ import orjson
 from lockstep.serving import bodies, documents
 from lockstep.serving.answers import broken, label_of, refusal
 from lockstep.serving.bodies import BadRequest
-from lockstep.serving.feedback import Feedback
+from lockstep.serving.feedback import ITEM, Feedback
 from lockstep.serving.fingerprint import SHORT
 from lockstep.serving.health import Health
-from lockstep.serving.log import PredictionLog, loggable
+from lockstep.serving.log import PredictionLog
+from lockstep.serving.log_lines import loggable
 from lockstep.serving.metrics import Metrics
 from lockstep.serving.predictor import Predictor, Served
 from lockstep.serving.rows import Problem
@@ -57,7 +58,8 @@ class Service:
         example = next((row for row in rows if not predictor.checker.check([row])), rows[0])
         self.contract = orjson.dumps(documents.contract(learned, self.version, example), option=orjson.OPT_INDENT_2)
         self.openapi = orjson.dumps(documents.openapi(learned, self.version, example), option=orjson.OPT_INDENT_2)
-        self._feedback = Feedback(learned.contract.target)
+        self.page = documents.page(self.version)
+        self._feedback = Feedback(learned.contract.target, learned.classes)
         self._logs = told.log is not None
         self.log = PredictionLog(
             told.log,
@@ -96,7 +98,7 @@ class Service:
         served = self.predictor.serve(body.items, request)
         problems = sorted(body.problems + served.problems, key=_row) if body.problems else served.problems
         if problems:
-            sentence = broken(problems, len(body.items))
+            sentence = f"nothing was predicted: {broken(problems, len(body.items))}"
             served = Served([], problems)
             return Reply(400, orjson.dumps(refusal(sentence, request, problems)), served=served)
         if body.fault:
@@ -112,11 +114,12 @@ class Service:
         items, problems = self._feedback.read(body.items)
         problems = sorted(body.problems + problems, key=_row)
         if problems:
-            told = refusal(f"{len(problems):,} things are wrong, so nothing was taken", request, problems)
-            return Reply(400, orjson.dumps(told))
+            sentence = f"nothing was taken: {broken(problems, len(body.items), ITEM)}"
+            return Reply(400, orjson.dumps(refusal(sentence, request, problems, ITEM)))
         if body.fault:
             raise BadRequest(400, body.fault)
-        answer = orjson.dumps({"taken": len(items), "request": request})
+        kept = sum(self.log.is_kept(item["request"]) for item in items)
+        answer = orjson.dumps({"taken": len(items), "kept": kept, "request": request})
         return Reply(202, answer, outcomes=items, size=len(content))
 
     def remember(self, reply: Reply, request: str) -> None:
@@ -124,7 +127,8 @@ class Service:
         served, metrics = reply.served, self.metrics
         if served is None:
             if reply.outcomes:
-                metrics.feedback += len(reply.outcomes)
+                for item in reply.outcomes:
+                    metrics.feedback["true" if self.log.is_kept(item["request"]) else "false"] += 1
                 self.log.feedback(reply.outcomes, size=reply.size)
             return
         if served.problems:
