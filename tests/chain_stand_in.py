@@ -9,11 +9,13 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from lockstep.errors import OutsideError
-from lockstep.release.wanted import Shipped, Wanted
+from lockstep.release import memory
+from lockstep.release.wanted import Wanted
 
 FOLDER = "CHAIN_STAND_IN"
 DOWN = "down"
@@ -40,30 +42,29 @@ def installed(folder: Path) -> Mapping[str, str]:
     return {"PYTHONPATH": str(site), FOLDER: str(folder)}
 
 
-def find(wanted: Wanted) -> str | None:
-    """The digest of the image with the wanted identity."""
-    path = _registry() / f"{wanted.tag}.json"
-    if not path.exists():
-        return None
-    content = path.read_bytes()
-    assert json.loads(content)["labels"]["lockstep.identity"] == wanted.identity
-    return _digest(content)
+def holds(wanted: Wanted, digest: str) -> bool:
+    """Is it there, with the wanted identity and version?"""
+    path = _registry() / f"{digest.replace(':', '-')}.json"
+    labels = json.loads(path.read_bytes())["labels"] if path.exists() else {}
+    told = labels.get("lockstep.identity"), labels.get("org.opencontainers.image.version")
+    return told == (wanted.identity, wanted.version)
 
 
 def ship(
     root: Path, model: Path, wanted: Wanted, *, push: bool, progress: Callable[[str], None] = lambda sentence: None
-) -> Shipped:
-    """Look, else make and send."""
-    if found := find(wanted) if push else "":
-        return Shipped(digest=found, reused=True)
+) -> str:
+    """Make and send. As with real ones no image has the digest of another."""
     files = {path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in sorted(model.iterdir())}
     assert set(files) >= {"model.onnx", "contract.json", "golden.json"}
-    content = json.dumps({"labels": wanted.labels, "environment": wanted.environment, "files": files}).encode()
+    about = {"labels": wanted.labels, "environment": wanted.environment, "files": files, "built": time.time_ns()}
+    content = json.dumps(about).encode()
     progress(f"built {wanted}")
     if not push:
-        return Shipped(digest="", reused=False)
-    (_registry() / f"{wanted.tag}.json").write_bytes(content)
-    return Shipped(digest=_digest(content), reused=False)
+        return ""
+    digest = f"sha256:{hashlib.sha256(content).hexdigest()}"
+    (_registry() / f"{digest.replace(':', '-')}.json").write_bytes(content)
+    memory.remember(root, wanted, digest)
+    return digest
 
 
 def _registry() -> Path:
@@ -71,7 +72,3 @@ def _registry() -> Path:
     if (folder / DOWN).exists():
         raise OutsideError("the registry does not answer: safe to try again")
     return folder
-
-
-def _digest(content: bytes) -> str:
-    return f"sha256:{hashlib.sha256(content).hexdigest()}"

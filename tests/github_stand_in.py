@@ -403,7 +403,9 @@ def _commit(hub: GitHub, asked: Asked) -> Any:
     tree, date, *parents = hub.git("show", "-s", "--format=%T %ct %P", asked.parts[0]).split()
     when = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(int(date)))
     shown = [{"sha": parent} for parent in parents]
-    return {"sha": asked.parts[0], "tree": {"sha": tree}, "committer": {"date": when}, "parents": shown}
+    message = hub.git("show", "-s", "--format=%B", asked.parts[0]).strip()
+    about = {"sha": asked.parts[0], "message": message, "tree": {"sha": tree}}
+    return about | {"committer": {"date": when}, "parents": shown}
 
 
 def _make_tree(hub: GitHub, asked: Asked) -> Any:
@@ -429,7 +431,9 @@ def _tag(hub: GitHub, asked: Asked) -> Any:
 
 def _tag_object(hub: GitHub, asked: Asked) -> Any:
     sha = hub.git("rev-parse", f"{asked.parts[0]}^{{}}")
-    return {"object": {"type": hub.git("cat-file", "-t", sha), "sha": sha}}
+    head, _, message = hub.git("cat-file", "tag", asked.parts[0]).partition("\n\n")
+    name = next(line.removeprefix("tag ") for line in head.splitlines() if line.startswith("tag "))
+    return {"tag": name, "message": message, "object": {"type": hub.git("cat-file", "-t", sha), "sha": sha}}
 
 
 def _tree(hub: GitHub, asked: Asked) -> Any:

@@ -24,9 +24,9 @@ import pytest
 from conftest import TOY, lay
 from lockstep.errors import OutsideError, Refused, exit_code
 from lockstep.lock import fresh, reproduce, seal
-from lockstep.release import chain, identity, release, sbom
+from lockstep.release import bento, chain, identity, memory, release, sbom
 from lockstep.release.release import Options, Outcome
-from lockstep.release.wanted import Shipped, Wanted
+from lockstep.release.wanted import Wanted
 from lockstep.revision import git
 from lockstep.running import versions
 from lockstep.running.console import say
@@ -91,39 +91,49 @@ spec:
 
 @dataclass
 class Registry:
-    """Digests by identity, in a file. `fails` is what the next try-out or push ends with."""
+    """Digests with what their images say, in a file, and what the tags by identity name."""
 
     path: Path
 
-    def find(self, wanted: Wanted) -> str | None:
-        found = self._content().get(wanted.identity)
-        return found["digest"] if found else None
+    def holds(self, wanted: Wanted, digest: str) -> bool:
+        found = self._content().get(digest)
+        return found is not None and (found["identity"], found["version"]) == (wanted.identity, wanted.version)
 
     def ship(
         self, root: Path, model: Path, wanted: Wanted, *, push: bool, progress: Callable[[str], None] = say
-    ) -> Shipped:
+    ) -> str:
         names = ("model.onnx", "contract.json", "golden.json")
         served = b"".join((model / name).read_bytes() for name in names)
         if b"poison" in served:
             raise Refused("the image answers otherwise than the golden rows say")
         if not push:
-            return Shipped(digest="", reused=False)
-        if found := self.find(wanted):
-            return Shipped(digest=found, reused=True)
+            return ""
         if (down := self.path.with_suffix(".down")).exists():
             down.unlink()
             raise OutsideError("the registry went away")
-        digest = f"sha256:{hashlib.sha256(served + wanted.identity.encode()).hexdigest()}"
-        content = self._content() | {wanted.identity: {"digest": digest, "version": wanted.version}}
+        again = self.path.with_suffix(".again").exists()  # two builds of one image have two digests
+        digest = f"sha256:{hashlib.sha256(served + wanted.identity.encode() + b'again' * again).hexdigest()}"
+        self.put(wanted.identity, wanted.version, digest)
+        memory.remember(root, wanted, digest)
+        progress(f"built {wanted}")
+        return digest
+
+    def put(self, identity: str, version: str, digest: str) -> None:
+        """An image arrives, whoever sent it."""
+        content = self._content() | {digest: {"identity": identity, "version": version}}
         self.path.write_text(json.dumps(content))
-        return Shipped(digest=digest, reused=False)
+
+    def loses(self, digest: str) -> None:
+        """It has been cleaned up; what is built from now on has another digest."""
+        self.path.write_text(json.dumps({each: about for each, about in self._content().items() if each != digest}))
+        self.path.with_suffix(".again").touch()
 
     def _content(self) -> dict[str, Any]:
         return dict(json.loads(self.path.read_text())) if self.path.exists() else {}
 
     def images(self) -> dict[str, str]:
         """Versions by digest."""
-        return {each["digest"]: each["version"] for each in self._content().values()}
+        return {digest: each["version"] for digest, each in self._content().items()}
 
     def breaks(self) -> None:
         """The next push fails."""
@@ -131,10 +141,11 @@ class Registry:
 
     def use(self, patch: pytest.MonkeyPatch) -> None:
         """Play the image's part."""
-        patch.setattr(chain, "find", self.find)
+        patch.setattr(chain, "holds", self.holds)
         patch.setattr(chain, "ship", self.ship)
         patch.setattr(sbom, "write", write_bill)
         patch.setattr(identity, "of", identity_of)
+        patch.setattr(bento, "insist_committed", lambda root: None)
 
 
 def identity_of(root: Path, spec: Any, md5s: Mapping[str, str]) -> str:
@@ -216,6 +227,19 @@ class World:
     def record(self, environment: str = "staging") -> dict[str, Any]:
         """What staging says of itself."""
         return dict(json.loads(self.staging(environment=environment)))
+
+    def edits(self, path: str, change: Callable[[str], str]) -> None:
+        """Somebody who may push writes to the branch `deploy`."""
+        tree = self.root.with_name("deployed")
+        subprocess.run(["git", "clone", "--quiet", "--branch=deploy", str(self.bare), str(tree)], check=True)
+        (tree / path).write_text(change((tree / path).read_text()))
+        git(tree, "commit", "--quiet", "--all", "--message", "by hand")
+        git(tree, "push", "--quiet", "origin", "HEAD:deploy")
+        shutil.rmtree(tree)
+
+    def says(self, environment: str, **changes: Any) -> None:
+        """And lets an environment say something else of itself."""
+        self.edits(f"{environment}/release.json", lambda text: json.dumps(json.loads(text) | changes))
 
     def state(self) -> tuple[Any, ...]:
         """All that others can see."""

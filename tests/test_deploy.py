@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import itertools
 import json
 import re
 from pathlib import Path
@@ -252,6 +253,13 @@ def test_callers_reach_the_paths_that_are_theirs_and_no_others(overlay: str) -> 
         }
 
 
+def test_the_page_says_that_nobody_is_asked_who_they_are_before_the_ingress_opens_the_paths_that_write() -> None:
+    page = " ".join((deployed.DEPLOY / "README.md").read_text(encoding="utf-8").split())
+    opened = {each["path"] for each in one("production", "Ingress")["spec"]["rules"][0]["http"]["paths"]}
+    assert "/feedback" in opened
+    assert re.search(r"asks nobody who they are: .*`/feedback`.*`base/ingress\.yaml`", page)
+
+
 def test_the_network_lets_in_two_namespaces_and_out_to_dns_alone() -> None:
     (policy,) = of_kind("production", "NetworkPolicy")
     (ingress,), (egress,) = policy["spec"]["ingress"], policy["spec"]["egress"]
@@ -329,6 +337,25 @@ def test_a_bucket_is_one_line_of_an_overlay_and_opens_https_to_the_outside(envir
     assert egress["ports"] == [{"protocol": "TCP", "port": 443}]
     assert "169.254.0.0/16" in egress["to"][0]["ipBlock"]["except"]
     assert manifests.problems(overlay.parent.parent) == []
+
+
+@pytest.mark.parametrize(
+    ("cloud", "ways"),
+    [
+        ("GKE, Workload Identity", {("169.254.169.254/32", 80), ("169.254.169.252/32", 988)}),
+        ("EKS, Pod Identity", {("169.254.170.23/32", 80)}),
+    ],
+)
+def test_an_identity_that_the_node_hands_out_is_a_comment_away(cloud: str, ways: set[tuple[str, int]]) -> None:
+    lines = (deployed.DEPLOY / "components/log-to-bucket/network.yaml").read_text().splitlines()
+    (begin,) = [number for number, line in enumerate(lines) if line.startswith(f"    # {cloud}")]
+    block = itertools.takewhile(re.compile(r"    # [- ]").match, lines[begin + 1 :])
+    opened = [line.replace("# ", "", 1) for line in block]
+    policy = yaml.safe_load("\n".join([*lines[: begin + 1], *opened]))
+    kubernetes_validate.validate(policy, VERSIONS[0], strict=True)
+    _, *more = policy["spec"]["egress"]
+    assert {(each["to"][0]["ipBlock"]["cidr"], each["ports"][0]["port"]) for each in more} == ways
+    assert all(len(each["to"]) == len(each["ports"]) == 1 for each in more)
 
 
 # The canary.

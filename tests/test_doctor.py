@@ -21,7 +21,7 @@ from lockstep.cli import cli
 from lockstep.doctor import here, hub, shipping
 from lockstep.doctor.check import Found, State, examine
 from lockstep.doctor.clone import Clone
-from lockstep.errors import OutsideError
+from lockstep.errors import InputError, OutsideError
 from lockstep.remotes import child, configure, transfer
 from lockstep.remotes.child import Denied
 from lockstep.running import versions
@@ -416,6 +416,9 @@ def test_the_workflows_that_release_must_be_on_the_default_branch(root: Path) ->
     git(root, "add", "--all")
     git(root, "commit", "--quiet", "-m", "workflows")
     assert look(root, "release") == Found(state=OK, said="all on main")
+    git(root, "branch", "--move", "master")
+    found = look(root, "release")
+    assert (found.state, "answer to `main` alone" in found.said) == (FAIL, True)
 
 
 def test_without_an_engine_images_cannot_be_made_here(
@@ -433,17 +436,38 @@ def test_without_an_engine_images_cannot_be_made_here(
 
 
 def test_the_rulesets_that_the_remedies_send_mend_deploy_and_tags(root: Path, github: Hub) -> None:
-    for name, which in (("deploy", "deploy"), ("tags", "tags")):
+    github.answers |= {"actions/variables": variables(APP_ID="12"), "rulesets": []}
+    for number, (name, which) in enumerate((("deploy", "deploy"), ("tags", "tags"), ("tags", "new-tags"))):
         found = look(root, name, github.environ)
         assert found.state is WARN
-        assert found.remedy.startswith(f"lockstep doctor --ruleset {which} | gh api --method POST ")
-        printed = json.loads(CliRunner().invoke(cli, ["doctor", "--ruleset", which]).output)
-        github.answers |= {
-            "rules/branches/deploy": printed["rules"],
-            "rulesets": [{"id": 7, "target": printed["target"], "enforcement": printed["enforcement"]}],
-            "rulesets/7": printed,
-        }
-        assert look(root, name, github.environ).state is OK, name
+        start = "LOCKSTEP_APP_ID=12 " if which == "new-tags" else ""
+        assert found.remedy.startswith(f"{start}lockstep doctor --ruleset {which} | gh api --method POST ")
+        asked = CliRunner().invoke(cli, ["doctor", "--ruleset", which], env={"LOCKSTEP_APP_ID": "12"})
+        printed = json.loads(asked.output)
+        shown = {"id": number, "target": printed["target"], "enforcement": printed["enforcement"]}
+        github.answers["rulesets"].append(shown)
+        github.answers |= {"rules/branches/deploy": DEPLOY_RULES, f"rulesets/{number}": printed}
+    assert {look(root, name, github.environ).state for name in ("deploy", "tags")} == {OK}
+
+
+DEPLOY_RULES = shipping.DEPLOY_RULESET["rules"]
+
+
+def test_without_an_app_nobody_is_kept_from_making_tags(root: Path) -> None:
+    result = CliRunner().invoke(cli, ["doctor", "--ruleset", "new-tags"], env={"LOCKSTEP_APP_ID": ""})
+    assert isinstance(result.exception, InputError)
+    assert "without one nobody could release any more" in str(result.exception)
+
+
+def test_a_rule_that_lets_no_release_make_its_tag_fails(root: Path, github: Hub) -> None:
+    rules = [{"id": 1, **shipping.TAGS_RULESET}, {"id": 2, **shipping.new_tags_ruleset("12")}]
+    github.answers |= {"rulesets": rules, "rulesets/1": rules[0], "rulesets/2": rules[1]}
+    for given in ({}, {"APP_ID": "13"}):
+        github.answers["actions/variables"] = variables(**given)
+        found = look(root, "tags", github.environ)
+        assert (found.state, "no release gets its version" in found.said) == (FAIL, True)
+    github.answers["actions/variables"] = variables(APP_ID="12")
+    assert look(root, "tags", github.environ).said == "versions stay where they are, and only releases make them"
 
 
 @pytest.mark.parametrize(
@@ -453,6 +477,7 @@ def test_the_rulesets_that_the_remedies_send_mend_deploy_and_tags(root: Path, gi
         {"target": "branch"},
         {"rules": [{"type": "deletion"}]},
         {"conditions": {"ref_name": {"include": ["refs/tags/*@v*"], "exclude": []}}},
+        {"conditions": {"ref_name": {"include": ["~ALL"], "exclude": ["refs/tags/*@v*"]}}},
     ],
 )
 def test_tags_that_a_rule_protects_in_part_are_not_protected(
@@ -460,17 +485,25 @@ def test_tags_that_a_rule_protects_in_part_are_not_protected(
 ) -> None:
     rule = {**shipping.TAGS_RULESET, "id": 7, **changed}
     github.answers |= {"rulesets": [rule], "rulesets/7": rule}
-    assert look(root, "tags", github.environ).state is WARN
+    found = look(root, "tags", github.environ)
+    assert (found.state, "can be moved or removed" in found.said) == (WARN, True)
 
 
 def test_a_rule_that_keeps_the_release_out_of_deploy_fails_unless_an_app_may_pass(root: Path, github: Hub) -> None:
     kinds = ("deletion", "non_fast_forward", "pull_request")
-    github.answers["rules/branches/deploy"] = [{"type": kind} for kind in kinds]
+    github.answers["rules/branches/deploy"] = [{"type": kind, "ruleset_id": 5} for kind in kinds]
+    rule: dict[str, Any] = {"id": 5, "name": "mine", "target": "branch", "enforcement": "active"}
+    github.answers |= {"rulesets": [rule], "rulesets/5": rule}
     assert look(root, "deploy", github.environ).state is UNKNOWN
     github.answers["actions/variables"] = variables()
     found = look(root, "deploy", github.environ)
     assert (found.state, "asks for a pull request" in found.said) == (FAIL, True)
     github.answers["actions/variables"] = variables(APP_ID="12")
+    assert look(root, "deploy", github.environ).state is UNKNOWN
+    rule["bypass_actors"] = [{"actor_id": 13, "actor_type": "Integration"}]
+    found = look(root, "deploy", github.environ)
+    assert (found.state, "does not let the App 12 pass" in found.said) == (FAIL, True)
+    rule["bypass_actors"] += [{"actor_id": 12, "actor_type": "Integration"}]
     assert look(root, "deploy", github.environ) == Found(state=OK, said="`deploy` can only grow")
 
 
@@ -491,6 +524,11 @@ def test_each_registry_needs_its_own_variables(root: Path, github: Hub, where: s
         assert (found.state, found.remedy) == (FAIL, f"gh variable set LOCKSTEP_{name} --body VALUE")
         given[name] = "x"
     github.answers["actions/variables"] = variables(**given)
+    if needs == ["REGISTRY_USER"]:
+        assert look(root, "registry", github.environ).state is UNKNOWN
+        github.answers["actions/secrets"] = {"secrets": [{"name": "OTHER"}]}
+        assert look(root, "registry", github.environ).remedy == "gh secret set LOCKSTEP_REGISTRY_PASSWORD"
+        github.answers["actions/secrets"] = {"secrets": [{"name": "LOCKSTEP_REGISTRY_PASSWORD"}]}
     assert look(root, "registry", github.environ).state is OK
     assert look(root, "package", github.environ).state is UNKNOWN
 
@@ -499,8 +537,9 @@ def test_githubs_registry_needs_nothing_and_an_address_without_a_path_is_none(ro
     for value in ({}, {"REGISTRY": "ghcr.io/me/other"}):
         github.answers["actions/variables"] = variables(**value)
         assert look(root, "registry", github.environ).state is OK
-    github.answers["actions/variables"] = variables(REGISTRY="ghcr.io")
-    assert look(root, "registry", github.environ).state is FAIL
+    for wrong in ("ghcr.io", "ghcr.io/me/flights:latest", "quay.io/x/y/", "ghcr.io/someone-else/img"):
+        github.answers["actions/variables"] = variables(REGISTRY=wrong)
+        assert look(root, "registry", github.environ).state is FAIL, wrong
 
 
 @pytest.mark.parametrize("kind", ["orgs", "users"])

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 import github_world
+import tagged
 from github_stand_in import Pull
 from github_world import World, a_world
 
@@ -30,7 +31,7 @@ def world(tmp_path: Path) -> Iterator[World]:
     """v1.0.0 was released from main, which has another model, other code and another workflow now."""
     with a_world(tmp_path) as made:
         made.commit("main", {**FILES, "dvc.lock": lock("1")})
-        made.git("tag", "-a", "-m", "a release", TAG)
+        tagged.tag(made.clone, TAG)
         made.git("push", "--quiet", str(made.hub.bare()), TAG)
         newer = {"src/toy/code.py": "two", "src/toy/new.py": "two", "deploy/base.yaml": "two", "dvc.lock": lock("2")}
         made.commit("main", {**newer, ".github/workflows/test.yml": "on: [push, pull_request]\n"})
@@ -88,10 +89,30 @@ def test_so_does_one_of_a_fork_since_github_has_the_tag(world: World) -> None:
     assert answer(world, back(world, fork="mallory/customers"))[0] == "success"
 
 
-def test_a_light_tag_is_one_too(world: World) -> None:
+MINE: dict[str, Any] = BACK | {"rollback": "customers@v1.0.1", "headline": "customers: rollback to v1.0.1"}
+
+
+def test_a_tag_without_a_message_was_written_by_no_release(world: World) -> None:
     world.hub.git("tag", "customers@v1.0.1", world.hub.git("rev-parse", f"{TAG}^{{}}"))
-    verdict = BACK | {"rollback": "customers@v1.0.1", "headline": "customers: rollback to v1.0.1"}
-    assert answer(world, back(world), verdict)[0] == "success"
+    pull = back(world)
+    assert answer(world, pull, MINE)[0] == "failure"
+    assert "no release wrote that tag" in comment(world, pull)
+
+
+@pytest.mark.parametrize("wrong", [{"model": "f" * 64}, {"digest": "x"}, {"identity": ""}], ids=str)
+def test_nor_one_that_does_not_say_what_a_release_says(world: World, wrong: dict[str, str]) -> None:
+    tagged.tag(world.clone, "customers@v1.0.1", f"{TAG}^{{commit}}", **wrong)
+    world.git("push", "--quiet", str(world.hub.bare()), "customers@v1.0.1")
+    pull = back(world)
+    assert answer(world, pull, MINE)[0] == "failure"
+    assert "is not as a release writes it for that commit" in comment(world, pull)
+
+
+def test_nor_another_releases_tag_under_its_name(world: World) -> None:
+    world.hub.git("update-ref", "refs/tags/customers@v1.0.1", world.hub.git("rev-parse", TAG))
+    pull = back(world)
+    assert answer(world, pull, MINE)[0] == "failure"
+    assert "no release wrote that tag" in comment(world, pull)
 
 
 def test_documentation_may_differ_and_old_workflows_may_come_back_and_are_named(world: World) -> None:
@@ -108,7 +129,7 @@ def test_documentation_may_differ_and_old_workflows_may_come_back_and_are_named(
         ("src/toy/code.py", "src"), ("src/toy/mine.py", "src"), ("params.yaml", "params.yaml"),
         ("dvc.lock", "dvc.lock"),
         (".github/workflows/test.yml", ".github"), ("deploy/base.yaml", "deploy"), ("mine.py", "mine.py"),
-        ("reports/metrics.json", "reports"), ("dvc.lock.seal", "dvc.lock.seal"),
+        ("reports/metrics.json", "reports"), ("dvc.lock.seal", "dvc.lock.seal"), (".dvc/config", ".dvc"),
     ],
 )  # fmt: skip
 def test_anything_else_that_differs_is_not_believed(world: World, name: str, where: str) -> None:
@@ -149,7 +170,7 @@ def test_a_branch_of_a_tags_name_is_no_tag(world: World) -> None:
 def test_a_tag_on_a_commit_that_was_never_merged_is_not_believed(world: World) -> None:
     world.git("checkout", "--quiet", "-b", "mine", "main")
     world.commit("mine", {"src/toy/code.py": "mine", "dvc.lock": lock("3")})
-    world.git("tag", "customers@v9.0.0")
+    tagged.tag(world.clone, "customers@v9.0.0")
     world.git("push", "--quiet", str(world.hub.bare()), "customers@v9.0.0")
     pull = back(world, to="customers@v9.0.0")
     verdict = BACK | {"rollback": "customers@v9.0.0", "headline": "customers: rollback to v9.0.0"}
@@ -157,11 +178,18 @@ def test_a_tag_on_a_commit_that_was_never_merged_is_not_believed(world: World) -
     assert "does not descend from that commit" in comment(world, pull)
 
 
-def test_the_bases_own_model_is_no_rollback(world: World) -> None:
+def test_a_service_comes_back_though_its_base_has_the_same_model(world: World) -> None:
     world.commit("main", {"dvc.lock": lock("1")})
-    pull = back(world)
+    assert answer(world, back(world))[0] == "success"
+
+
+def test_a_base_that_is_the_release_already_has_no_rollback_to_it(world: World) -> None:
+    world.commit("main", {**FILES, "dvc.lock": lock("1")})
+    world.git("rm", "--quiet", "src/toy/new.py")
+    world.commit("main", {"docs/a.md": "other words"})
+    pull = back(world, write(**{"docs/a.md": "more words"}))
     assert answer(world, pull)[0] == "failure"
-    assert "has no other model than its base" in comment(world, pull)
+    assert "is that release" in comment(world, pull)
 
 
 def test_a_release_without_a_model_is_no_rollback(world: World) -> None:

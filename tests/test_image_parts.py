@@ -8,15 +8,17 @@ import re
 import signal
 import subprocess
 import sys
+import tempfile
+import threading
 import time
 from pathlib import Path
 
 import pytest
 import yaml
 
-from conftest import ROOT
+from conftest import ROOT, wait_for
 from lockstep.errors import InputError, OutsideError
-from lockstep.release import bento, engines, image, outside, registry, sbom
+from lockstep.release import bento, chain, engines, image, outside, registry, sbom
 from lockstep.release.wanted import Wanted
 from lockstep.serving import warm
 
@@ -198,3 +200,23 @@ def test_bytecode_is_kept_of_what_was_used_in_a_form_without_time(tmp_path: Path
     assert made.read_bytes()[4:8] == b"\x01\x00\x00\x00"  # by hash, unchecked: no time in it
     assert re.search(rb"used\.py", made.read_bytes())
     assert signal.getsignal(signal.SIGTERM) is signal.SIG_DFL
+
+
+def test_two_calls_take_turns_at_one_image_and_the_second_says_so(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    said, entered = list[str](), threading.Event()
+
+    def second() -> None:
+        with chain._alone(wanted(), said.append):
+            entered.set()
+
+    thread = threading.Thread(target=second, daemon=True)
+    with chain._alone(wanted(), said.append):
+        thread.start()
+        wait_for(lambda: bool(said), 10)
+        assert "another call on this machine is at the image" in said[0]
+        assert not entered.is_set()
+    thread.join(10)
+    assert entered.is_set()

@@ -16,6 +16,7 @@ from typing import Any
 import pytest
 from click.testing import CliRunner, Result
 
+import tagged
 from containers import Registry, registry  # noqa: F401  (a fixture)
 from lockstep.commands.lineage import lineage
 from lockstep.release.tags import model_of
@@ -341,3 +342,47 @@ def test_a_registry_that_is_away_matters_only_to_who_asks_for_an_image(world: Wo
     assert code(result) == 0
     assert "the image was not looked at" in said(result)
     assert "model b" in result.stdout
+
+
+def retag(world: World, version: str, **facts: str) -> None:
+    """The version's tag as a release writes it."""
+    commit = git(world.root, "rev-parse", f"{NAME}@{version}^{{commit}}")
+    git(world.root, "tag", "--delete", f"{NAME}@{version}")
+    tagged.tag(world.root, f"{NAME}@{version}", commit, **facts)
+
+
+@pytest.mark.parametrize("asked", ["staging", "v1.1.0", "tag of the image", "digest"])
+@pytest.mark.parametrize("lie", [{}, {"digest": f"sha256:{'f' * 64}"}, {"identity": "f" * 64}], ids=str)
+def test_what_no_tag_of_its_version_says_is_a_contradiction(
+    world: World, run: Run, digest: str, asked: str, lie: dict[str, str]
+) -> None:
+    wanted = world.wanted("v1.1.0", "b")
+    retag(world, "v1.1.0", **{"digest": digest, "identity": wanted.identity} | lie)
+    result = run(references(world, digest).get(asked, asked))
+    assert code(result) == (3 if lie else 0), said(result)
+    if lie:
+        assert f"{NAME}@v1.1.0 says" in said(result)
+
+
+def test_an_image_that_was_built_again_is_no_contradiction_where_a_stage_s_tag_says_it(
+    world: World, run: Run, digest: str
+) -> None:
+    wanted = world.wanted("v1.1.0", "b")
+    retag(world, "v1.1.0", identity=wanted.identity)
+    for asked in ("staging", "v1.1.0"):
+        assert code(run(asked)) == 3
+    tagged.tag(world.root, f"{NAME}#staging#2", wanted.commit, identity=wanted.identity, digest=digest)
+    for asked in ("staging", "v1.1.0"):
+        assert found(run(asked, "--json"))["told"]["digest"] == digest
+
+
+def test_a_version_that_never_was_deployed_has_the_digest_of_its_tag(world: World, run: Run) -> None:
+    retag(world, "v1.1.0", digest=f"sha256:{'d' * 64}")
+    assert found(run("v1.1.0", "--json"))["told"]["digest"] == f"sha256:{'d' * 64}"
+
+
+@pytest.mark.parametrize("asked", ["../x", "a b/c:d", "ghcr.io/Owner/x", "ghcr.io/a/b:x y", "ghcr.io/a/b@sha256:1"])
+def test_what_is_no_image_s_name_is_the_caller_s_mistake(run: Run, asked: str) -> None:
+    result = run(asked)
+    assert code(result) == 1, said(result)
+    assert asked in said(result)

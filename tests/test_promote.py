@@ -14,7 +14,7 @@ from github_stand_in import Fault, GitHub, Pull
 from lockstep.commands.promote import promote as command
 from lockstep.errors import InputError, OutsideError, Refused
 from lockstep.github.api import Api
-from lockstep.release import origin, promote
+from lockstep.release import earlier, origin, promote, superseded
 from lockstep.revision import git
 from release_world import World, made, released, world  # noqa: F401
 
@@ -119,6 +119,23 @@ def test_what_a_killed_promotion_left_is_taken_up(released: World, hub: GitHub, 
     assert (len(hub.pulls), hub.head("promote/v1.0.0")) == (1, pushed)
 
 
+@pytest.mark.parametrize("whose", ["main", "deploy", "more"])
+def test_a_branch_of_that_name_that_no_promotion_made_is_left_alone(released: World, whose: str) -> None:
+    if whose == "more":
+        promote.promote(released.root, "toy", None)
+        git(released.root, "checkout", "--quiet", "origin/promote/v1.0.0")
+        released.write(staging__README_md="mine\n")
+        git(released.root, "add", "staging")
+        git(released.root, "commit", "--quiet", "--message", "Promote more than that")
+        git(released.root, "push", "--quiet", "origin", "HEAD:refs/heads/promote/v1.0.0")
+    else:
+        released.origin("branch", "promote/v1.0.0", whose)
+    before = released.origin("rev-parse", "promote/v1.0.0")
+    with pytest.raises(InputError, match=r"which no promotion made\. Merge it or drop it .*--delete promote/v1\.0\.0"):
+        promote.promote(released.root, "toy", None)
+    assert released.origin("rev-parse", "promote/v1.0.0") == before
+
+
 def test_nothing_on_staging_cannot_be_promoted(world: World) -> None:
     with pytest.raises(InputError, match="nothing is on staging"):
         promote.promote(world.root, "toy", None)
@@ -136,24 +153,89 @@ def test_after_the_merge_the_version_is_tagged_once(released: World) -> None:
 
 def test_production_that_names_another_release_than_its_tag_is_refused(released: World) -> None:
     git(released.root, *promote.promote(released.root, "toy", None).onward.split()[1:])
-    git(released.root, "fetch", "--quiet", "origin", "deploy")
-    git(released.root, "checkout", "--quiet", "FETCH_HEAD")
-    path = released.root / "production/release.json"
-    path.write_text(json.dumps(json.loads(path.read_text()) | {"identity": "0" * 64}))
-    git(released.root, "commit", "--quiet", "--all", "--message", "by hand")
-    git(released.root, "push", "--quiet", "origin", "HEAD:deploy")
-    with pytest.raises(Refused, match=r"the tag toy@v1\.0\.0 says .*not of one release"):
+    released.says("production", identity="0" * 64)
+    with pytest.raises(Refused, match=r"identity 0+, .*toy@v1\.0\.0 says .*not of one release"):
         promote.assign(released.root, "toy")
     assert "toy#prod#2" not in released.tags()
 
 
+FOREIGN = f"sha256:{'f' * 64}"
+
+
+@pytest.mark.parametrize("environment", ["staging", "production"])
+def test_another_image_in_the_manifests_than_in_the_record_is_refused(released: World, environment: str) -> None:
+    git(released.root, *promote.promote(released.root, "toy", None).onward.split()[1:])
+    digest = released.record()["digest"]
+    released.edits(f"{environment}/base/kustomization.yaml", lambda text: text.replace(digest, FOREIGN))
+    before = released.origin("for-each-ref")
+    with pytest.raises(Refused, match=f"{environment}/base/kustomization.yaml on `deploy` names .*@{FOREIGN}, and"):
+        promote.promote(released.root, "toy", None) if environment == "staging" else promote.assign(
+            released.root, "toy"
+        )
+    assert released.origin("for-each-ref") == before
+
+
+@pytest.mark.parametrize("environment", ["staging", "production"])
+def test_an_image_that_no_tag_says_is_refused_though_manifests_and_record_agree(
+    released: World, environment: str
+) -> None:
+    git(released.root, *promote.promote(released.root, "toy", None).onward.split()[1:])
+    digest = released.record()["digest"]
+    for name in ("base/kustomization.yaml", "release.json"):
+        released.edits(f"{environment}/{name}", lambda text: text.replace(digest, FOREIGN))
+    before = released.origin("for-each-ref")
+    with pytest.raises(Refused, match=r"sha256:ffffffffffff…, and toy@v1\.0\.0 says .*not of one release"):
+        promote.promote(released.root, "toy", None) if environment == "staging" else promote.assign(
+            released.root, "toy"
+        )
+    assert released.origin("for-each-ref") == before
+
+
+def test_a_version_without_a_tag_is_not_promoted(released: World) -> None:
+    released.says("staging", version="v7.0.0")
+    with pytest.raises(Refused, match=r"no release wrote a tag toy@v7\.0\.0"):
+        promote.promote(released.root, "toy", None)
+
+
+def test_staging_that_is_not_fit_to_be_deployed_is_not_promoted(released: World) -> None:
+    released.edits("staging/base/deployment.yaml", lambda text: text.replace("image: service", "image: elsewhere/x:1"))
+    with pytest.raises(Refused, match=r"staging/ is not fit to be deployed: .*elsewhere"):
+        promote.promote(released.root, "toy", None)
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("commit", "--output=pwned.txt"), ("commit", "HEAD"), ("commit", "1" * 39), ("digest", "sha256:x"),
+        ("digest", "1" * 64), ("identity", "1"), ("model", "../x"), ("lock", ""), ("version", "v1.0.0 $(id)"),
+        ("version", "v1"), ("previous", "before"), ("image", "ghcr.io/a/b:latest"), ("image", "ghcr.io/a b/c"),
+        ("image", "--help"), ("name", "toy*"), ("name", "Toy"), ("skipped", ["--all"]), ("skipped", "abc"),
+        ("skipped", [1]), ("commit", None),
+    ],
+    ids=str,
+)  # fmt: skip
+def test_a_record_with_anything_but_what_a_release_writes_is_refused(
+    released: World, name: str, value: object, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    released.says("staging", **{name: value})
+    monkeypatch.chdir(tmp_path)
+    for call in (lambda: promote.promote(released.root, "toy", None), lambda: released.release(image_only=True)):
+        with pytest.raises(InputError, match=r"staging/release\.json of branch `deploy` cannot be read"):
+            call()
+    assert not [*tmp_path.glob("pwned*"), *released.root.glob("pwned*")]
+
+
+def test_no_name_is_an_option_to_git(released: World, tmp_path: Path) -> None:
+    file = tmp_path / "pwned"
+    assert superseded.told(released.root, f"--output={file}") == "--outpu"
+    assert not earlier.is_ancestor(released.root, "--all", "HEAD")
+    assert superseded.standing(released.root, f"--output={file}", "HEAD") is superseded.Standing.ASIDE
+    assert not file.exists()
+
+
 @pytest.mark.parametrize("text", ["[]", "{}", '{"name": 1}', "no"])
 def test_a_record_that_was_broken_by_hand_is_a_sentence(released: World, text: str) -> None:
-    git(released.root, "fetch", "--quiet", "origin", "deploy")
-    git(released.root, "checkout", "--quiet", "FETCH_HEAD")
-    (released.root / "staging/release.json").write_text(text)
-    git(released.root, "commit", "--quiet", "--all", "--message", "by hand")
-    git(released.root, "push", "--quiet", "origin", "HEAD:deploy")
+    released.edits("staging/release.json", lambda _: text)
     with pytest.raises(InputError, match=r"staging/release\.json of branch `deploy` cannot be read"):
         promote.promote(released.root, "toy", None)
 

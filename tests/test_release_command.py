@@ -53,6 +53,19 @@ def test_people_read_a_summary_last(here: World) -> None:
     assert run().startswith("nothing to do: staging has v1.1.0 of ")
 
 
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["--digest", ""], ["--digest", "foo"], ["--digest", "sha256:1"], ["--digest", f"sha256:{'1' * 64}", "--local"],
+        ["--local", "--image-only"], ["--local", "--force"], ["--image-only", "--digest", f"sha256:{'1' * 64}"],
+    ],
+    ids=str,
+)  # fmt: skip
+def test_what_cannot_be_meant_is_a_usage_error(here: World, arguments: list[str]) -> None:
+    assert CliRunner().invoke(release, arguments).exit_code == 2
+    assert here.registry.images() == {}
+
+
 def test_programs_read_json(here: World) -> None:
     said = json.loads(run("--json"))
     assert (said["released"], said["version"], said["image"]) == (True, "v1.0.0", IMAGE)

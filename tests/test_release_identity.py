@@ -12,7 +12,8 @@ import yaml
 
 from conftest import ROOT, lay
 from lockstep.errors import InputError
-from lockstep.release import identity
+from lockstep.release import bento, identity
+from lockstep.revision import git
 from lockstep.spec import read_spec
 
 MD5S = {"model.onnx": "0" * 32, "contract.json": "1" * 32, "golden.json": "2" * 32}
@@ -115,3 +116,23 @@ def test_a_lock_without_a_whole_model_has_no_identity(root: Path) -> None:
 
 def test_the_identity_of_this_repository_is_found_without_its_model(tmp_path: Path) -> None:
     assert len(json.dumps(identity.of(ROOT, read_spec(ROOT / "params.yaml"), MD5S))) == 66
+
+
+def test_a_link_is_not_followed_into_the_image(root: Path) -> None:
+    (root / "src/app/notes.py").symlink_to("/etc/hostname")
+    with pytest.raises(InputError, match=r"includes src/app/notes\.py, which is a link"):
+        of(root)
+
+
+@pytest.mark.parametrize("how", ["untracked", "--assume-unchanged", "--skip-worktree"])
+def test_the_image_holds_nothing_that_its_commit_does_not(root: Path, how: str) -> None:
+    git(root, "init", "--quiet")
+    git(root, "add", "--all")
+    bento.insist_committed(root)
+    if how == "untracked":
+        (root / "src/app/more.py").write_text("y = 1\n")
+    else:
+        git(root, "update-index", how, "src/app/service.py")
+        edit(root, "src/app/service.py", "1", "2")
+    with pytest.raises(InputError, match=r"the image would hold src/app/\w+\.py, which no commit has"):
+        bento.insist_committed(root)

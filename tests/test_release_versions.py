@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+import tagged
 from lockstep.errors import InputError
 from lockstep.release import origin, versions
 from lockstep.release.superseded import Standing, skipped, standing
@@ -24,30 +25,31 @@ def test_a_stage_is_where_its_newest_tag_says_and_nowhere_after_it_was_taken_awa
 
 
 def test_assigning_twice_makes_one_tag(released: World) -> None:
-    assert versions.assign(released.root, "toy", Version(1, 0, 0), "prod")
-    assert not versions.assign(released.root, "toy", Version(1, 0, 0), "prod")
+    about = versions.said(released.root, "toy@v1.0.0")
+    assert versions.assign(released.root, "toy", Version(1, 0, 0), "prod", about)
+    assert not versions.assign(released.root, "toy", Version(1, 0, 0), "prod", about)
     assert sorted(released.tags()) == ["toy#prod#2", "toy#staging#1", "toy@v1.0.0"]
 
 
 def test_a_version_that_was_never_released_cannot_be_assigned(released: World) -> None:
     with pytest.raises(InputError, match="there is no tag toy@v3.0.0"):
-        versions.assign(released.root, "toy", Version(3, 0, 0), "prod")
+        versions.assign(released.root, "toy", Version(3, 0, 0), "prod", {})
 
 
 def test_a_stage_s_number_that_somebody_else_took_is_not_written_over(
     released: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     other, made_there = released.clone(), list[str]()
-    real = versions._gto
+    real, about = versions._gto, versions.said(released.root, "toy@v1.0.0")
 
     def late(verb: str, *arguments: Any, **options: Any) -> Any:
         monkeypatch.setattr(versions, "_gto", real)
-        versions.assign(other.root, "toy", Version(1, 0, 0), "prod")
+        versions.assign(other.root, "toy", Version(1, 0, 0), "prod", about)
         made_there.append(other.origin("rev-parse", "toy#prod#2"))
         return real(verb, *arguments, **options)
 
     monkeypatch.setattr(versions, "_gto", late)
-    versions.assign(released.root, "toy", Version(1, 0, 0), "prod")
+    versions.assign(released.root, "toy", Version(1, 0, 0), "prod", about)
     assert sorted(released.tags()) == ["toy#prod#2", "toy#staging#1", "toy@v1.0.0"]
     assert made_there == [released.origin("rev-parse", "toy#prod#2")] == [git(released.root, "rev-parse", "toy#prod#2")]
 
@@ -61,7 +63,7 @@ def test_a_tag_that_claims_an_identity_which_its_commit_has_no_model_for_is_not_
     from release_world import identity_of
 
     made_now = identity_of(released.root, None, models.md5s(fresh.read_lock(released.root)))
-    git(released.root, "tag", "--annotate", "-m", f"x\n\nidentity: {made_now}", "toy@v9.0.0", words)
+    tagged.tag(released.root, "toy@v9.0.0", words, identity=made_now)
     git(released.root, "push", "--quiet", "origin", "toy@v9.0.0")
     assert released.release().version == "v9.1.0"
 

@@ -14,6 +14,7 @@ import pytest
 import yaml
 from click.testing import CliRunner, Result
 
+import tagged
 from branches import WORSE, Branches
 from conftest import lay
 from github_stand_in import GitHub
@@ -70,7 +71,7 @@ class Project:
     def release(self, version: str, model: str, **more: str) -> str:
         """Commit a model and tag it."""
         made = self.commit(tree(model, **more), f"model {model}")
-        git(self.root, "tag", "-a", "-m", version, f"{NAME}@{version}")
+        tagged.tag(self.root, f"{NAME}@{version}")
         return made
 
     def deployed(self, **versions: tuple[str, str]) -> None:
@@ -85,7 +86,8 @@ class Project:
         git(self.root, "update-ref", "refs/heads/deploy", git(self.root, "commit-tree", top, "-m", "deploy"))
 
     def record(self, version: str, previous: str) -> str:
-        about = dict.fromkeys(("identity", "digest", "image", "model", "commit", "lock"), "x")
+        about = dict.fromkeys(("identity", "model", "lock"), "1" * 64)
+        about |= {"digest": f"sha256:{'1' * 64}", "image": "ghcr.io/acme/x", "commit": "1" * 40}
         return json.dumps(about | {"name": NAME, "version": version, "skipped": [], "previous": previous})
 
     def git_in(self, text: str, *arguments: str) -> str:
@@ -185,7 +187,7 @@ def test_before_the_first_release_there_is_nothing(tmp_path: Path) -> None:
     project.commit(tree("a"))
     with pytest.raises(InputError, match="nothing was released"):
         project.version()
-    git(project.root, "tag", f"{NAME}@v1.0.0")
+    tagged.tag(project.root, f"{NAME}@v1.0.0")
     with pytest.raises(InputError, match=r"nothing was released before v1\.0\.0"):
         project.version()
 
@@ -197,6 +199,7 @@ def test_a_release_json_that_is_broken_stops_only_who_does_not_name_the_version(
     top = project.git_in(f"040000 tree {inner}\tstaging\n", "mktree")
     git(project.root, "update-ref", "refs/heads/deploy", git(project.root, "commit-tree", top, "-m", "x"))
     assert project.version("v1.0.0") == "v1.0.0"
+    assert project.version("v1.2.0") == "v1.2.0", "that it is out already is a guess"
     with pytest.raises(InputError, match=r"staging/release\.json"):
         project.version()
 
@@ -270,7 +273,7 @@ def test_files_whose_names_are_not_utf8_come_back_too(project: Project) -> None:
     Path(os.fsdecode(odd)).write_text("x")
     git(project.root, "add", "--all")
     git(project.root, "commit", "--quiet", "-m", "odd")
-    git(project.root, "tag", f"{NAME}@v1.2.1")
+    tagged.tag(project.root, f"{NAME}@v1.2.1")
     project.commit(tree("d"))
     made = way.make(project.root, *way.choose(project.root, "v1.2.1"))
     assert (
@@ -458,6 +461,7 @@ def test_documentation_may_differ(project: Project, more: dict[str, str]) -> Non
     [
         {"src/code.py": "mine"}, {"src/new.py": "mine"}, {"params.yaml": "mine"}, {"top.py": "mine"},
         {".github/workflows/test.yml": "mine"}, {".github/workflows/mine.yml": "mine"}, {"deploy/base.yaml": "mine"},
+        {".dvc/config": "mine"}, {".dvcignore": "mine"}, {"dvc.yaml": "mine"}, {"versions.toml": "mine"},
         {"dvc.lock": lock("a") + "# mine\n"}, {"model/README.md/x": "mine", ".gitignore": ""},
     ],
     ids=str,
@@ -475,11 +479,81 @@ def test_other_bytes_of_the_model_or_its_contract_are_none(project: Project) -> 
     assert project.found() is None
 
 
-def test_the_bases_own_model_is_not_brought_back(project: Project) -> None:
+def test_a_service_that_was_released_is_brought_back_though_the_model_is_the_same(project: Project) -> None:
     project.commit(tree("c", **{"src/code.py": "another service"}))
     git(project.root, "revert", "--no-edit", "HEAD")
     project.at_hand("c")
+    assert project.found("main~1") == "v1.2.0"
+
+
+def test_what_the_base_is_already_is_not_brought_back(project: Project) -> None:
+    project.commit(tree("c", **{"docs/a.md": "other words", "deploy/base.yaml": "elsewhere"}))
+    project.at_hand("c")
     assert project.found("main~1") is None
+
+
+def test_a_tag_that_no_release_wrote_brings_nothing_back(project: Project) -> None:
+    back_to(project, "v1.0.0", "a")
+    about = tagged.facts(project.root, f"{NAME}@v1.0.0")
+    for wrong in ({"model": "f" * 64}, {"digest": "sha256:1"}, {"identity": ""}):
+        git(
+            project.root,
+            "tag",
+            "--force",
+            "-a",
+            "-m",
+            tagged.message(about | wrong),
+            f"{NAME}@v1.0.0",
+            about_commit(project),
+        )
+        assert project.found() is None, wrong
+    twice = f"{tagged.message(about)}model: {'f' * 64}"
+    git(project.root, "tag", "--force", "-a", "-m", twice, f"{NAME}@v1.0.0", about_commit(project))
+    assert project.found() is None, "said twice"
+    said = git(project.root, "commit-tree", "-p", "main", "-m", tagged.message(about), "main^{tree}")
+    git(project.root, "tag", "--force", f"{NAME}@v1.0.0", about_commit(project))
+    assert project.found() is None, "a light tag"
+    git(project.root, "update-ref", f"refs/tags/{NAME}@v0.9.0", git(project.root, "rev-parse", f"{NAME}@v1.1.0"))
+    git(project.root, "tag", "--delete", f"{NAME}@v1.1.0")
+    git(project.root, "tag", "--force", f"{NAME}@v1.2.0", said)  # the message of a commit is none of a tag
+    assert not earlier.is_genuine(project.root, earlier.released(project.root, NAME)[0]), "a tag under another name"
+    assert not earlier.is_genuine(project.root, earlier.released(project.root, NAME)[-1])
+    git(project.root, "tag", "--force", "-a", "-m", tagged.message(about), f"{NAME}@v1.0.0", about_commit(project))
+    assert project.found() == "v1.0.0"
+
+
+def about_commit(project: Project) -> str:
+    """The commit of v1.0.0."""
+    return git(project.root, "rev-parse", "main~2")
+
+
+def test_a_commit_that_came_in_by_a_merge_was_never_the_default_branch(project: Project) -> None:
+    git(project.root, "checkout", "--quiet", "-b", "feature")
+    never = project.commit(tree("evil"), "what nobody was shown")
+    project.commit(tree("c"), "and back")
+    project.commit(tree("c", **{"CHANGELOG.md": "words"}), "words")
+    git(project.root, "checkout", "--quiet", "main")
+    git(project.root, "merge", "--quiet", "--no-ff", "--no-edit", "feature")
+    tagged.tag(project.root, f"{NAME}@v0.9.0", never)
+    back_to(project, "v0.9.0", "evil")
+    assert project.found() is None
+    assert earlier.is_ancestor(project.root, never, "main"), "a merge brought it, and took it back"
+
+
+def test_a_tag_that_no_release_wrote_is_not_gone_back_to(project: Project) -> None:
+    git(project.root, "tag", "-a", "-m", "by hand", f"{NAME}@v1.1.5", f"{NAME}@v1.1.0^{{commit}}")
+    with pytest.raises(InputError, match=r"v1\.1\.5 is not as a release writes it"):
+        project.version("v1.1.5")
+    assert project.version() == "v1.1.0"
+
+
+def test_the_remotes_stay_todays(project: Project) -> None:
+    project.commit(tree("d", **{".dvc/config": "today's"}))
+    made = way.make(project.root, *way.choose(project.root, "v1.0.0"))
+    assert git(project.root, "show", f"{made.commit}:.dvc/config") == "today's"
+    git(project.root, "checkout", "--quiet", made.branch)
+    project.at_hand("a")
+    assert project.found() == "v1.0.0"
 
 
 def test_of_two_releases_with_one_model_it_is_the_one_whose_code_it_has(project: Project) -> None:
@@ -541,7 +615,7 @@ def releases(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Branches:
     lay(tmp_path, {"versions.toml": 'python = "3.11"\n', "reports/metrics.json": "{}"})
     made.build(a_spec(train=WORSE), a_table())
     made.commit("the first")
-    git(tmp_path, "tag", f"{NAME}@v1.0.0")
+    tagged.tag(tmp_path, f"{NAME}@v1.0.0")
     made.build(a_spec(), a_table())
     strict = yaml.safe_load((tmp_path / "params.yaml").read_text()) | STRICT
     (tmp_path / "params.yaml").write_text(yaml.safe_dump(strict, sort_keys=False))

@@ -190,6 +190,41 @@ SITUATIONS: dict[str, tuple[dict[str, str], set[str]]] = {
         {'lockstep_requests_total{job="s",instance="a",path="/predict",status="500"}': "0+5x720"},
         {"ServiceErrors"},
     ),
+    "three callers get nothing but errors, and probes get their answers": (
+        {
+            'lockstep_requests_total{job="s",instance="a",path="/predict",status="200"}': "0x720",
+            'lockstep_requests_total{job="s",instance="a",path="/predict",status="500"}': "0+1x720",
+            'lockstep_requests_total{job="s",instance="a",path="/livez",status="200"}': "0+1000x720",
+        },
+        {"ServiceErrors"},
+    ),
+    "one request in two hundred fails": (
+        {'lockstep_requests_total{job="s",instance="a",path="/predict",status="500"}': "0+0.5x720"},
+        set(),
+    ),
+    "one request fails of the few there are": (
+        {
+            'lockstep_requests_total{job="s",instance="a",path="/predict",status="200"}': "0x700 1x20",
+            'lockstep_requests_total{job="s",instance="a",path="/predict",status="500"}': "0x710 1x10",
+        },
+        set(),
+    ),
+    "feedback fails": (
+        {'lockstep_requests_total{job="s",instance="a",path="/feedback",status="500"}': "0+5x720"},
+        {"ServiceErrors"},
+    ),
+    "a pod is not ready, and is asked whether it is": (
+        {'lockstep_requests_total{job="s",instance="a",path="/readyz",status="503"}': "0+12x720"},
+        set(),
+    ),
+    "one request in ten is told to come again": (
+        {'lockstep_requests_total{job="s",instance="a",path="/predict",status="503"}': "0+11x720"},
+        {"ServiceBusy"},
+    ),
+    "a request in fifty is told to come again": (
+        {'lockstep_requests_total{job="s",instance="a",path="/predict",status="503"}': "0+2x720"},
+        set(),
+    ),
     "no service is seen": (dict.fromkeys(QUIET, ""), {"ServiceNotSeen"}),
 }
 
@@ -241,7 +276,16 @@ def check_firing(
 
 def canary_series(**changed: float) -> dict[str, str]:
     """What Prometheus has of a canary and the stable pods, each quantity as so much a minute."""
-    rates = {"requests": 100, "errors": 0, "refused": 1, "positives": 40, "predictions": 200, "fast": 100, "golden": 0}
+    rates = {
+        "requests": 100,
+        "errors": 0,
+        "busy": 0,
+        "refused": 1,
+        "positives": 40,
+        "predictions": 200,
+        "fast": 100,
+        "golden": 0,
+    }
     stable = "".join(f',{name}="{value}"' for name, value in {"namespace": "p"}.items())
     made: dict[str, str] = {}
     for pods in ("new", "old"):
@@ -251,6 +295,7 @@ def canary_series(**changed: float) -> dict[str, str]:
             f'lockstep_requests_total{{{labels},path="/predict",status="200"}}': rate["requests"],
             f'lockstep_requests_total{{{labels},path="/predict",status="400"}}': rate["refused"],
             f'lockstep_requests_total{{{labels},path="/predict",status="500"}}': rate["errors"],
+            f'lockstep_requests_total{{{labels},path="/predict",status="503"}}': rate["busy"],
             f'lockstep_predictions_total{{{labels},label="true"}}': rate["positives"],
             f'lockstep_predictions_total{{{labels},label="false"}}': rate["predictions"] - rate["positives"],
             f'lockstep_request_seconds_bucket{{{labels},path="/predict",le="0.01"}}': rate["fast"],
@@ -294,6 +339,7 @@ CANARIES: dict[str, tuple[Callable[[], dict[str, str]], set[str], set[str]]] = {
         HOLDS - {"lockstep-likeness error-share"},
         {"lockstep-likeness error-share", "lockstep-harm errors"},
     ),
+    "that tells one request in ten to come again": (lambda: canary_series(busy=11), HOLDS, set()),
     "that fails one request in two hundred": (
         lambda: canary_series(errors=0.5),
         HOLDS - {"lockstep-likeness error-share"},
@@ -358,6 +404,15 @@ def ends(question: str) -> dict[str, str]:
 # The dashboard.
 
 
+def test_the_dashboard_counts_no_probe_as_an_answer_to_a_caller() -> None:
+    counting = [
+        query for query in shown().values() if "lockstep_requests_total" in query and "sum by (path" not in query
+    ]
+    assert len(counting) == 2
+    for query in counting:
+        assert all("/predict" in each for each in re.findall(r"lockstep_requests_total\{([^}]*)\}", query))
+
+
 def test_the_dashboard_s_panels_do_not_overlap_and_have_names() -> None:
     cells = [
         (x, y)
@@ -408,7 +463,10 @@ def test_a_real_prometheus_has_an_answer_to_every_panel(model: Path, tmp_path: P
         answers: dict[str, list[Any]] = {}
 
         def ask(query: str) -> list[Any]:
-            reply = httpx.get(f"{url}/api/v1/query", params={"query": query}).json()
+            answer = httpx.get(f"{url}/api/v1/query", params={"query": query})
+            if answer.status_code == 503:  # it listens before it is ready
+                raise httpx.TransportError(answer.text)
+            reply = answer.json()
             assert reply["status"] == "success", reply
             return list(reply["data"]["result"])
 

@@ -120,15 +120,20 @@ def is_a_program(tool: str, words: list[str]) -> None:
 
 def is_brought(tool: str, words: list[str]) -> None:
     """By GitHub's runner, or by the step before."""
-    assert BROUGHT[tool] == words
+    assert shlex.join([tool, *words]) in {shlex.join(shlex.split(each)) for each in BROUGHT}
 
 
-BROUGHT = {
-    "az": ["acr", "login", "--name", "${LOCKSTEP_REGISTRY%%.*}"],
-    "cosign": ["sign", "--yes", "$IMAGE@$DIGEST"],
-}
+SIGN = 'cosign sign --yes "$IMAGE@$DIGEST"'
+SIGNED = 'cosign verify --certificate-identity "$SIGNER" --certificate-oidc-issuer "$ISSUER" "$IMAGE@$DIGEST"'
+ATTESTED = (
+    'gh attestation verify "oci://$IMAGE@$DIGEST" --repo "$GITHUB_REPOSITORY" '
+    '--signer-workflow "$GITHUB_REPOSITORY/.github/workflows/release.yml" --predicate-type https://cyclonedx.org/bom'
+)
+LOG_IN = 'az acr login --name "${LOCKSTEP_REGISTRY%%.*}"'
+BROUGHT = (LOG_IN, SIGN, SIGNED, ATTESTED)
 EXISTS = {
     "lockstep": is_a_command, "make": is_a_target, "dvc": is_a_program, "az": is_brought, "cosign": is_brought,
+    "gh": is_brought,
 }  # fmt: skip
 
 
@@ -169,13 +174,13 @@ def test_each_job_may_do_just_this() -> None:
         ("comment", "label"): {"actions": "read", "checks": "write", "contents": "read", "pull-requests": "write"},
         ("test", "test"): {"contents": "read"},
         ("test", "keep"): {"contents": "read"},
-        ("release", "release"): {
-            "artifact-metadata": "write", "attestations": "write", "contents": "write", "id-token": "write",
+        ("release", "image"): {
+            "artifact-metadata": "write", "attestations": "write", "contents": "read", "id-token": "write",
             "packages": "write",
         },
-        ("release", "mend"): {
-            "actions": "write", "contents": "write", "id-token": "write", "pull-requests": "write",
-        },
+        ("release", "stage"): {"contents": "write", "id-token": "write", "packages": "read"},
+        ("release", "remake"): {"contents": "read", "id-token": "write"},
+        ("release", "mend"): {"actions": "write", "contents": "write", "pull-requests": "write"},
         ("promote", "record"): {"contents": "write"},
         ("promote", "open"): {"contents": "write", "pull-requests": "write"},
     }  # fmt: skip
@@ -185,6 +190,7 @@ def test_each_step_is_given_just_these_settings() -> None:
     token = {"GITHUB_TOKEN": "${{ github.token }}"}
     base = {"BASE": "${{ steps.task.outputs.base }}"}
     registry = {"LOCKSTEP_REGISTRY": "${{ vars.LOCKSTEP_REGISTRY }}"}
+    subject = {"IMAGE": "${{ steps.image.outputs.image }}", "DIGEST": "${{ steps.image.outputs.digest }}"}
     assert {
         (path.stem, name, step["run"].removeprefix(".venv/bin/")): step["env"]
         for path in FILES if path.stem in STARTS for name, job in jobs(path).items() for step in job["steps"]
@@ -200,17 +206,23 @@ def test_each_step_is_given_just_these_settings() -> None:
             "LOCKSTEP_LOCK_BY": "${{ vars.LOCKSTEP_LOCK_BY }}",
         },
         ("comment", "label", "lockstep ci label"): token,
-        ("release", "release", 'az acr login --name "${LOCKSTEP_REGISTRY%%.*}"'): registry,
-        ("release", "release", "lockstep release --image-only"): token | registry,
-        ("release", "release", 'cosign sign --yes "$IMAGE@$DIGEST"'): {
-            "IMAGE": "${{ steps.image.outputs.image }}", "DIGEST": "${{ steps.image.outputs.digest }}",
+        ("release", "image", LOG_IN): registry,
+        ("release", "image", "lockstep release --image-only"): token | registry,
+        ("release", "image", ATTESTED): subject | {"GH_TOKEN": "${{ github.token }}"},
+        ("release", "image", SIGNED): subject | {
+            "ISSUER": "https://token.actions.githubusercontent.com",
+            "SIGNER": "https://github.com/${{ github.repository }}/.github/workflows/release.yml@refs/heads/main",
         },
-        ("release", "release", 'lockstep release --digest "$DIGEST"'): registry | {
-            "DIGEST": "${{ steps.image.outputs.digest }}",
+        ("release", "image", SIGN): subject,
+        ("release", "stage", LOG_IN): registry,
+        ("release", "stage", 'lockstep release --digest "$DIGEST"'): registry | {
+            "DIGEST": "${{ needs.image.outputs.digest }}",
             "GITHUB_TOKEN": "${{ steps.app.outputs.token || github.token }}",
         },
         ("release", "mend", "lockstep ci mend"): token,
-        ("promote", "record", "lockstep promote --record"): token,
+        ("promote", "record", "lockstep promote --record"): {
+            "GITHUB_TOKEN": "${{ steps.app.outputs.token || github.token }}",
+        },
         ("promote", "open", "lockstep promote"): token,
     }  # fmt: skip
 
@@ -222,10 +234,12 @@ def test_nobody_sets_more_for_a_whole_workflow_or_job_than_that_nothing_is_sent_
     assert not any("env" in job for job in jobs(path).values())
 
 
-def test_only_cml_and_tidying_may_fail_without_a_word() -> None:
+def test_only_cml_tidying_and_questions_may_fail_without_a_word() -> None:
     daring = [step for path in FILES for step in steps(path) if "continue-on-error" in step]
     assert [called(step) for step in daring] == [
         "iterative/setup-cml",
+        ATTESTED,
+        SIGNED,
         ".venv/bin/dvc gc --workspace --all-tags --force",
     ]
     assert not any("continue-on-error" in job for path in FILES for job in jobs(path).values())
@@ -239,11 +253,12 @@ def test_whatever_compares_with_other_commits_has_all_of_history() -> None:
 
 
 def test_a_run_that_is_started_again_may_replace_what_it_handed_on() -> None:
-    [step] = [step for step in steps(FOLDER / "pull-request.yml") if "upload-artifact" in step.get("uses", "")]
-    assert step["with"] == {
-        "name": artifact.NAME, "path": f"{artifact.FOLDER}/", "overwrite": "true", "if-no-files-found": "error",
-        "retention-days": "30",
-    }  # fmt: skip
+    for name, days in (("pull-request", "30"), ("release", "7")):
+        [step] = [step for step in steps(FOLDER / f"{name}.yml") if "upload-artifact" in step.get("uses", "")]
+        assert step["with"] == {
+            "name": artifact.NAME, "path": f"{artifact.FOLDER}/", "overwrite": "true", "if-no-files-found": "error",
+            "retention-days": days,
+        }  # fmt: skip
 
 
 def test_a_queue_insists_that_the_lock_is_true_before_anything_is_handed_on() -> None:
@@ -373,20 +388,43 @@ def test_no_two_releases_run_at_once_and_none_is_ended_half_way() -> None:
 
 
 def test_only_main_is_released() -> None:
-    condition = jobs(RELEASE)["release"]["if"]
+    condition = jobs(RELEASE)["image"]["if"]
     for ref in ("refs/heads/main", "refs/heads/idea", "refs/tags/main"):
         assert Expressions({"github": {"ref": ref}}).holds(condition, True) == (ref == "refs/heads/main")
 
 
-def test_what_is_attested_and_signed_lies_between_push_and_deploy_and_is_named_by_its_digest() -> None:
-    order = [called(step) for step in jobs(RELEASE)["release"]["steps"]]
-    first, last = (
-        order.index(".venv/bin/lockstep release --image-only"),
-        order.index('.venv/bin/lockstep release --digest "$DIGEST"'),
-    )
-    between = ["actions/attest", "actions/attest", "sigstore/cosign-installer", 'cosign sign --yes "$IMAGE@$DIGEST"']
-    assert order[first + 1 : last] == [*between, "actions/create-github-app-token"]
-    assert last == len(order) - 1
+def test_what_may_write_to_the_repository_runs_no_stage_builds_nothing_and_signs_nothing() -> None:
+    found = {}
+    for name, job in jobs(RELEASE).items():
+        if job["permissions"]["contents"] == "write":
+            there = [called(step) for step in job["steps"]]
+            found[name] = [each for each in there if each.startswith((".venv/", "make"))]
+            assert not {"actions/cache/restore", "actions/attest", "actions/download-artifact"} & set(there)
+            assert job["permissions"].items().isdisjoint({"packages": "write", "attestations": "write"}.items())
+    assert found == {
+        "stage": ["make .venv/.release", '.venv/bin/lockstep release --digest "$DIGEST"'],
+        "mend": ["make .venv/.pipeline", ".venv/bin/lockstep ci mend"],
+    }
+
+
+def test_only_who_writes_tags_and_deploy_has_the_apps_key() -> None:
+    for path, writer in ((RELEASE, "stage"), (FOLDER / "promote.yml", "record")):
+        for name, job in jobs(path).items():
+            assert ("LOCKSTEP_APP_KEY" in json.dumps(job)) == (name == writer)
+
+
+def test_what_was_attested_and_signed_is_what_is_deployed_or_nothing() -> None:
+    first, second = jobs(RELEASE)["image"], jobs(RELEASE)["stage"]
+    order = [called(step) for step in first["steps"]]
+    pushed = order.index(".venv/bin/lockstep release --image-only")
+    assert order[pushed + 1 :] == [
+        ATTESTED, "actions/attest", "actions/attest", "sigstore/cosign-installer", SIGNED, SIGN,
+    ]  # fmt: skip
+    assert first["outputs"]["digest"] == "${{ steps.image.outputs.digest }}"
+    for digest in ("sha256:1", ""):  # none where something newer was released
+        known = Expressions({"needs": {"image": {"outputs": {"digest": digest}}}})
+        assert (second["needs"], known.holds(second["if"], True)) == ("image", bool(digest))
+        assert not known.holds(second["if"], False)
     subject = {
         "subject-name": "${{ steps.image.outputs.image }}", "subject-digest": "${{ steps.image.outputs.digest }}",
         "push-to-registry": "true",
@@ -409,17 +447,40 @@ def test_what_is_attested_and_signed_lies_between_push_and_deploy_and_is_named_b
 def test_of_a_private_repository_nothing_gets_into_a_public_log_unasked(
     private: bool, variables: Mapping[str, str], attested: bool, signed: bool
 ) -> None:
+    about = {"digest": "sha256:1", "sbom": "bill.json"}
+    released = signing(about | {"released": "true"}, {}, variables, private=private)
+    assert released == [*(2 * ["actions/attest"] if attested else []), *([COSIGN, SIGN] if signed else [])]
+    idle = signing(about | {"released": "false"}, {}, variables, private=private)
+    assert idle == [*([ATTESTED] if attested else []), *([COSIGN, SIGNED] if signed else [])]
+    # What a newer commit gave is not vouched for by the run of an older one.
+    superseded = signing({"released": "false"}, {}, variables, private=private)
+    assert superseded == signing({"released": "false", "digest": "sha256:1"}, {}, variables, private=private) == []
+
+
+COSIGN = "sigstore/cosign-installer"
+
+
+def signing(
+    outputs: Mapping[str, str], asked: Mapping[str, str], variables: Mapping[str, str], *, private: bool = False
+) -> list[str]:
+    """What is done about an image that is in the registry; `asked`: how the two questions ended."""
+    about = {"image": {"outputs": outputs}, **{name: {"outcome": ended} for name, ended in asked.items()}}
     github = {"event": {"repository": {"private": private}}}
-    for released in ("true", "false"):
-        known = Expressions(
-            {"github": github, "vars": variables, "steps": {"image": {"outputs": {"released": released}}}}
-        )
-        found = [called(step) for step in jobs(RELEASE)["release"]["steps"] if known.holds(step.get("if"), True)]
-        assert found.count("actions/attest") == 2 * (attested and released == "true")
-        assert found.count("sigstore/cosign-installer") == (signed and released == "true")
-        assert any(each.startswith("cosign sign") for each in found) == (signed and released == "true")
+    known = Expressions({"github": github, "vars": variables, "steps": about})
+    found = [called(step) for step in jobs(RELEASE)["image"]["steps"] if known.holds(step.get("if"), True)]
+    return [each for each in found if each.startswith(("actions/attest", "sigstore/", "cosign ", "gh "))]
 
 
+@pytest.mark.parametrize("attested", ["success", "failure"])
+@pytest.mark.parametrize("signed", ["success", "failure"])
+def test_what_staging_has_without_a_signature_gets_one(attested: str, signed: str) -> None:
+    idle = {"released": "false", "digest": "sha256:1", "sbom": "bill.json"}
+    found = signing(idle, {"attested": attested, "signed": signed}, {})
+    assert found.count("actions/attest") == (2 if attested == "failure" else 0)
+    assert (SIGN in found) == (signed == "failure")
+
+
+@pytest.mark.parametrize("job", ["image", "stage"])
 @pytest.mark.parametrize(
     ("variables", "expected"),
     [
@@ -443,16 +504,29 @@ def test_of_a_private_repository_nothing_gets_into_a_public_log_unasked(
         ),
     ],
 )
-def test_each_registry_has_its_own_way_in_and_no_other(variables: Mapping[str, str], expected: list[str]) -> None:
-    ways = ("docker/login-action", "aws-actions/", "google-github-actions/", "azure/login", "az acr")
+def test_each_registry_has_its_own_way_in_and_no_other(
+    job: str, variables: Mapping[str, str], expected: list[str]
+) -> None:
     known = Expressions({"github": {}, "vars": variables, "steps": {}, "secrets": {}})
+    assert ways_in(job, known) == expected
+
+
+def ways_in(job: str, known: Expressions) -> list[str]:
+    ways = ("docker/login-action", "aws-actions/", "google-github-actions/", "azure/login", "az acr")
     found = []
-    for step in jobs(RELEASE)["release"]["steps"]:
+    for step in jobs(RELEASE)[job]["steps"]:
         name = called(step)
         if name.startswith(ways) and known.holds(step.get("if"), True):
             registry = known.fill(step.get("with", {}).get("registry", ""))
             found.append(f"{name} {registry}".strip())
-    assert found == expected
+    return found
+
+
+def test_who_only_looks_into_the_registry_gets_no_rights_in_a_cloud_for_the_remote() -> None:
+    variables = {"LOCKSTEP_AWS_ROLE_MAIN": "r", "LOCKSTEP_GOOGLE_PROVIDER": "p", "LOCKSTEP_AZURE_CLIENT": "c"}
+    known = Expressions({"github": {}, "vars": variables, "steps": {}, "secrets": {}})
+    assert ways_in("stage", known) == ["docker/login-action ghcr.io"]
+    assert len(ways_in("image", known)) == 4
 
 
 def test_the_workflows_token_goes_to_githubs_registry_alone() -> None:
@@ -474,11 +548,18 @@ def test_variables_that_the_doctor_asks_for_are_those_of_the_workflow() -> None:
     [("failure", "true", True), ("failure", "", False), ("success", "", False), ("cancelled", "true", False)],
 )
 def test_only_an_untrue_lock_is_mended_not_any_failure(ended: str, untrue: str, expected: bool) -> None:
-    job = jobs(RELEASE)["mend"]
-    needs = {"release": {"outputs": {"untrue": untrue}}}
+    job = jobs(RELEASE)["remake"]
+    needs = {"image": {"outputs": {"untrue": untrue}}}
     known = Expressions({"needs": needs}, {"cancelled": lambda: ended == "cancelled"})
-    assert (job["needs"], known.holds(job["if"], ended == "success")) == ("release", expected)
-    assert jobs(RELEASE)["release"]["outputs"] == {"untrue": "${{ steps.image.outputs.untrue }}"}
+    assert (job["needs"], known.holds(job["if"], ended == "success")) == ("image", expected)
+    assert jobs(RELEASE)["image"]["outputs"]["untrue"] == "${{ steps.image.outputs.untrue }}"
+
+
+@pytest.mark.parametrize("ended", ["success", "failure", "skipped"])
+def test_what_was_made_true_is_proposed_although_the_job_before_last_has_failed(ended: str) -> None:
+    job = jobs(RELEASE)["mend"]
+    known = Expressions({"needs": {"remake": {"result": ended}}}, {"cancelled": lambda: False})
+    assert (job["needs"], known.holds(job["if"], False)) == ("remake", ended == "success")
 
 
 @pytest.mark.parametrize(

@@ -27,11 +27,40 @@ if TYPE_CHECKING:
     from loop.runner import Runner
 
 
+MAY_PUSH = "RUNNER_CONTENTS"
+"""Tells the stand-in's hook what the job's token may do: git is not asked for one here."""
+
+COSIGN = """\
+#!/bin/sh
+{refusal}
+case "$1" in
+sign) [ "$2" = --yes ] && echo "$3" >> {notes} ;;
+verify)
+  case "$3 $5" in
+  https://github.com/*/.github/workflows/release.yml@refs/heads/main\\ https://token.actions.githubusercontent.com) ;;
+  *) exit 2 ;;
+  esac
+  grep --quiet --line-regexp --fixed-strings "$6" {notes} ;;
+*) exit 2 ;;
+esac
+"""
+
+GH = """\
+#!/bin/sh
+[ "$1 $2 $4 $6 $8" = "attestation verify --repo --signer-workflow --predicate-type" ] || exit 2
+[ "$9" = https://cyclonedx.org/bom ] || exit 2
+[ "$7" = "$5/.github/workflows/release.yml" ] && [ -n "$GH_TOKEN" ] || exit 2
+grep --quiet --line-regexp --fixed-strings "sbom $3" {notes}
+"""
+"""On every runner."""
+
+
 @dataclass
 class Job:
     """One job under way."""
 
     runner: Runner
+    name: str
     workflow: Mapping[str, Any]
     job: Mapping[str, Any]
     event: str
@@ -53,6 +82,7 @@ class Job:
         self.told: dict[str, str] = {}
         self.path: list[str] = []
         self.token = hub.token(self._permissions())
+        self._program("gh", GH.format(notes=self.runner.folder / "attested.txt"))
 
     def _permissions(self) -> dict[str, str]:
         """What the job's token may do: for a fork's pull request nothing is ever more than read."""
@@ -94,7 +124,9 @@ class Job:
         for step in self.job["steps"]:
             if not self.expressions().holds(step.get("if"), well):
                 continue
-            did = self._step(step) or step.get("continue-on-error") == "true"
+            ended = self._step(step)
+            self.outputs.setdefault(step.get("id", ""), {})["outcome"] = "success" if ended else "failure"
+            did = ended or step.get("continue-on-error") == "true"
             record.append({"name": step["name"], "conclusion": "success" if did else "failure"})
             well = well and did
         self.runner.hub.jobs[self.run["id"]] = [{"steps": record}]
@@ -114,6 +146,7 @@ class Job:
 
     def _run(self, step: Mapping[str, Any]) -> bool:
         self.runner.commands.append(step["run"])
+        self.runner.ran.append((self.name, step["run"], self._permissions().get("contents", "none")))
         for name in ("output", "path", "summary"):
             (self.temporary / name).write_text("")
         done = subprocess.run(
@@ -137,6 +170,7 @@ class Job:
             "GITHUB_EVENT_PATH": str(self.temporary / "event.json"), "GITHUB_REPOSITORY": hub.repository,
             "GITHUB_API_URL": hub.url, "GITHUB_SERVER_URL": "https://github.example",
             "GITHUB_RUN_ID": str(self.run["id"]), "RUNNER_TEMP": str(self.temporary),
+            MAY_PUSH: self._permissions().get("contents", "none"),
             "GITHUB_OUTPUT": str(self.temporary / "output"), "GITHUB_PATH": str(self.temporary / "path"),
             "GITHUB_STEP_SUMMARY": str(self.temporary / "summary"),
             "PATH": os.pathsep.join([*self.path, os.environ["PATH"]]),
@@ -207,7 +241,7 @@ class Job:
     def login(self, given: Mapping[str, str]) -> None:
         """docker/login-action."""
         if given["registry"] == "ghcr.io":
-            assert self._permissions()["packages"] == "write"
+            assert self._permissions()["packages"] in ("read", "write")
             assert given["password"] == self.token
         self.runner.logins.append(given["registry"])
 
@@ -222,16 +256,22 @@ class Job:
         if "sbom-path" in given:
             assert json.loads((self.work / given["sbom-path"]).read_text())["bomFormat"] == "CycloneDX"
         self.runner.signed.append((kind, f"{given['subject-name']}@{given['subject-digest']}"))
+        with (self.runner.folder / "attested.txt").open("a", encoding="utf-8") as notes:
+            notes.write(f"{kind} oci://{given['subject-name']}@{given['subject-digest']}\n")
 
     def cosign(self, given: Mapping[str, str]) -> None:
-        """sigstore/cosign-installer: a program that notes what it is asked to sign."""
+        """sigstore/cosign-installer: a program that notes what it is asked to sign, and knows it again."""
         assert self._permissions()["id-token"] == "write"
-        program, notes = self.temporary / "cosign" / "cosign", self.runner.folder / "cosign.txt"
-        program.parent.mkdir(exist_ok=True)
         refusal = "exit 1" if "signature" in self.runner.breaks else ""
-        program.write_text(f'#!/bin/sh\n{refusal}\n[ "$1 $2" = "sign --yes" ] && echo "$3" >> {notes}\n')
-        program.chmod(0o755)
-        self.path.insert(0, str(program.parent))
+        self._program("cosign", COSIGN.format(refusal=refusal, notes=self.runner.folder / "cosign.txt"))
+
+    def _program(self, name: str, text: str) -> None:
+        path = self.temporary / "programs" / name
+        path.parent.mkdir(exist_ok=True)
+        path.write_text(text, encoding="utf-8")
+        path.chmod(0o755)
+        if str(path.parent) not in self.path:
+            self.path.insert(0, str(path.parent))
 
 
 ACTIONS: dict[str, Callable[[Job, Mapping[str, str]], Mapping[str, str] | None]] = {

@@ -12,7 +12,7 @@ from typing import Any
 import yaml
 
 from github_stand_in import GitHub, Pull
-from loop.job import Job
+from loop.job import MAY_PUSH, Job
 
 USUAL = ["opened", "synchronize", "reopened"]
 """The activities that start a workflow on `pull_request` which names none."""
@@ -29,6 +29,9 @@ class Runner:
     commands: list[str] = field(default_factory=list)
     """What was run, of all jobs."""
 
+    ran: list[tuple[str, str, str]] = field(default_factory=list)
+    """The same with the job's name before it, and what its token may do to the repository behind it."""
+
     logs: list[str] = field(default_factory=list)
     answers: list[str] = field(default_factory=list)
     """How the jobs of comment.yml ended."""
@@ -40,8 +43,18 @@ class Runner:
     outputs: dict[str, dict[str, str]] = field(default_factory=dict)
     """What jobs gave, by name."""
 
+    last: dict[str, tuple[str, Mapping[str, Any], str, dict[str, Any]]] = field(default_factory=dict)
+    """The last run of each workflow: its event, payload, commit, and what its jobs gave."""
+
     breaks: set[str] = field(default_factory=set)
     """What fails: `provenance`, `sbom`, `signature`."""
+
+    def __post_init__(self) -> None:
+        """GitHub takes no push with a token that may not write."""
+        hook = self.hub.bare() / "hooks" / "pre-receive"
+        hook.parent.mkdir(exist_ok=True)
+        hook.write_text(f'#!/bin/sh\n[ "${{{MAY_PUSH}:-write}}" = write ] || {{ echo "403" >&2; exit 1; }}\n')
+        hook.chmod(0o755)
 
     def pull_request(self, pull: Pull, action: str = "synchronize", **more: Any) -> dict[str, Any]:
         """The run of a pull request, and the answer to it."""
@@ -92,13 +105,26 @@ class Runner:
         payload = {"action": "closed", "number": merged.number, "pull_request": self.hub.shown(merged)}
         return self.workflow("promote.yml", "pull_request_target", payload, self.hub.head("main"))
 
-    def workflow(self, file: str, event: str, payload: Mapping[str, Any], sha: str) -> dict[str, str]:
-        """Every job of a workflow in turn, each with what those gave that it needs; how they ended, by name."""
-        needs: dict[str, Any] = {}
+    def workflow(
+        self, file: str, event: str, payload: Mapping[str, Any], sha: str, kept: Mapping[str, Any] | None = None
+    ) -> dict[str, str]:
+        """Every job of a workflow in turn, each with what those gave that it needs; how they ended, by name. Of `kept`
+        jobs it is known already.
+        """
+        needs: dict[str, Any] = dict(kept or {})
+        run = self.hub.run(sha, event, "main", path=file)
         for name in self._read(file, sha)["jobs"]:
-            ended = self.job(file, name, event, payload, sha, needs=needs)
-            needs[name] = {"result": ended, "outputs": self.outputs.pop(name, {})}
+            if name not in needs:
+                ended = self.job(file, name, event, payload, sha, run, needs=needs)
+                needs[name] = {"result": ended, "outputs": self.outputs.pop(name, {})}
+        self.last[file] = (event, payload, sha, needs)
         return {name: each["result"] for name, each in needs.items()}
+
+    def rerun(self, file: str) -> dict[str, str]:
+        """Somebody presses "re-run failed jobs" at the last run of a workflow."""
+        event, payload, sha, needs = self.last[file]
+        kept = {name: each for name, each in needs.items() if each["result"] == "success"}
+        return self.workflow(file, event, payload, sha, kept)
 
     def label(self, pull: Pull, name: str, who: str) -> None:
         """Somebody sets a label."""
@@ -134,9 +160,10 @@ class Runner:
         workflow = self._read(file, yaml_of or sha)
         job = workflow["jobs"][name]
         run = run or self.hub.run(sha, event, "main", path=file)
-        wanted = [job["needs"]] if isinstance(job.get("needs"), str) else job.get("needs", [])
-        place = Job(self, workflow, job, event, payload, sha, run, {each: (needs or {})[each] for each in wanted})
-        well = all(each["result"] == "success" for each in place.needs.values())
+        wanted = needed(job)
+        place = Job(self, name, workflow, job, event, payload, sha, run, {each: (needs or {})[each] for each in wanted})
+        # As GitHub: a job is skipped unless all went well in the whole chain before it, or its `if` asks otherwise.
+        well = all((needs or {})[each]["result"] == "success" for each in before(workflow["jobs"], name))
         if not starts(workflow["on"], event, payload) or not place.expressions().holds(job.get("if"), well):
             return "skipped"
         ended = "success" if place.play() else "failure"
@@ -146,6 +173,17 @@ class Runner:
     def _read(self, file: str, sha: str) -> Any:
         text = self.hub.git("show", f"{sha}:.github/workflows/{file}")
         return yaml.load(text, Loader=yaml.BaseLoader)
+
+
+def needed(job: Mapping[str, Any]) -> list[str]:
+    """The jobs that a job names."""
+    return [job["needs"]] if isinstance(job.get("needs"), str) else list(job.get("needs", []))
+
+
+def before(jobs: Mapping[str, Any], name: str) -> set[str]:
+    """They, and those that they need."""
+    direct = needed(jobs[name])
+    return {*direct, *(each for other in direct for each in before(jobs, other))}
 
 
 def starts(on: Mapping[str, Any], event: str, payload: Mapping[str, Any]) -> bool:

@@ -48,8 +48,17 @@ def shop(team: Team, registry: Path) -> Team:
     return team
 
 
-def images(registry: Path) -> list[Path]:
-    return sorted(registry.glob("id-*.json"))
+IDLE = {"remake": "skipped", "mend": "skipped"}
+DONE = {"image": "success", "stage": "success"} | IDLE
+IMAGE_FAILED = {"image": "failure", "stage": "skipped"} | IDLE
+STAGE_FAILED = {"image": "success", "stage": "failure"} | IDLE
+SUPERSEDED = {"image": "success", "stage": "skipped"} | IDLE
+UNTRUE = {"image": "failure", "stage": "skipped", "remake": "success", "mend": "success"}
+
+
+def images(registry: Path) -> list[str]:
+    """The digests of what was pushed."""
+    return sorted(path.stem.replace("-", ":") for path in registry.glob("sha256-*.json"))
 
 
 def tags(team: Team) -> list[str]:
@@ -68,6 +77,11 @@ def deploys(team: Team) -> int:
 
 def branches(team: Team) -> str:
     return team.hub.git("for-each-ref", "refs/heads/deploy")
+
+
+def told(team: Team, tag: str) -> str:
+    """What a tag's message says."""
+    return team.hub.git("tag", "--list", "--format=%(contents)", tag)
 
 
 def cosigned(team: Team) -> list[str]:
@@ -104,21 +118,22 @@ def down(registry: Path) -> Iterator[None]:
 
 def test_a_merge_is_released_to_staging_promoted_by_pull_request_and_written_down(shop: Team, registry: Path) -> None:
     main = shop.hub.head("main")
-    assert shop.runner.release() == {"release": "success", "mend": "skipped"}, shop.log()
+    assert shop.runner.release() == DONE, shop.log()
     staged = record(shop)
     digest = f"{IMAGE}@{staged['digest']}"
     assert (staged["version"], staged["image"], staged["commit"]) == ("v1.0.0", IMAGE, main)
     assert tags(shop) == ["customers#staging#1", "customers@v1.0.0"]
-    assert shop.runner.logins == ["ghcr.io"]
+    assert shop.runner.logins == ["ghcr.io", "ghcr.io"], "one to push, one to look"
     assert shop.runner.signed == [("provenance", digest), ("sbom", digest)]
     assert cosigned(shop) == [digest]
     assert f"digest: {staged['digest']}" in shop.hub.git("show", "deploy:staging/base/kustomization.yaml")
     # Once more: nothing is to be done, and that is said.
     before = (tags(shop), branches(shop), images(registry), shop.runner.signed.copy())
     shop.runner.logs.clear()
-    assert shop.runner.release("workflow_dispatch") == {"release": "success", "mend": "skipped"}, shop.log()
+    assert shop.runner.release("workflow_dispatch") == DONE, shop.log()
     assert "nothing to do: staging has v1.0.0" in shop.log()
     assert (tags(shop), branches(shop), images(registry), shop.runner.signed) == before
+    assert cosigned(shop) == [digest]
     # Production moves by pull request alone.
     assert shop.runner.promote() == {"record": "skipped", "open": "success"}, shop.log()
     [pull] = shop.hub.pulls.values()
@@ -140,49 +155,102 @@ def test_a_release_that_dies_at_each_step_in_turn_and_is_started_again_ends_the_
     shop: Team, registry: Path
 ) -> None:
     shop.push("main", TRUSTING)
-    died = {"release": "failure", "mend": "skipped"}
     with down(registry):
-        assert shop.runner.release() == died
+        assert shop.runner.release() == IMAGE_FAILED
     assert images(registry) == []
-    for what in ("provenance", "sbom", "signature"):
+    for number, what in enumerate(("provenance", "sbom", "signature"), 1):
         with breaking(shop, what):
-            assert shop.runner.release() == died
-        assert (len(images(registry)), tags(shop), branches(shop)) == (1, [], "")
+            assert shop.runner.release() == IMAGE_FAILED
+        # Each run has another machine. What an earlier one pushed is not believed, and made again.
+        assert (len(images(registry)), tags(shop), branches(shop)) == (number, [], "")
     with refusing(shop, "refs/tags/*@*"):
-        assert shop.runner.release() == died
+        assert shop.runner.release() == STAGE_FAILED
     assert (tags(shop), branches(shop)) == ([], "")
     with refusing(shop, "refs/heads/deploy"):
-        assert shop.runner.release() == died
+        assert shop.runner.release() == STAGE_FAILED
     assert (tags(shop), branches(shop)) == (["customers@v1.0.0"], "")
+    # What that tag names `deploy` has never had: it is made again, and the stage's tag will say so.
     with refusing(shop, "refs/tags/*#staging*"):
-        assert shop.runner.release() == died
+        assert shop.runner.release() == STAGE_FAILED
     assert tags(shop) == ["customers@v1.0.0"]
     assert record(shop)["version"] == "v1.0.0"
-    assert shop.runner.release() == {"release": "success", "mend": "skipped"}, shop.log()
+    assert shop.runner.release() == DONE, shop.log()
     assert tags(shop) == ["customers#staging#1", "customers@v1.0.0"]
-    assert (len(images(registry)), deploys(shop)) == (1, 1)
-    assert {image for _, image in shop.runner.signed} == {f"{IMAGE}@{record(shop)['digest']}"}
-    assert len(shop.runner.signed) > 2, "what was signed before it died is signed again, which harms nobody"
+    digest = record(shop)["digest"]
+    assert f"digest: {digest}" in told(shop, "customers#staging#1")
+    assert f"digest: {digest}" in shop.hub.git("show", "deploy:staging/base/kustomization.yaml")
+    assert {("provenance", f"{IMAGE}@{digest}"), ("sbom", f"{IMAGE}@{digest}")} <= set(shop.runner.signed)
+    assert f"{IMAGE}@{digest}" in cosigned(shop)
+    before = (tags(shop), branches(shop), images(registry), shop.runner.signed.copy())
+    assert shop.runner.release() == DONE, shop.log()
+    assert (tags(shop), branches(shop), images(registry), shop.runner.signed) == before
+
+
+def test_a_run_that_failed_half_way_goes_on_with_its_failed_job_alone_or_as_a_whole(shop: Team, registry: Path) -> None:
+    shop.push("main", TRUSTING)
+    with refusing(shop, "refs/tags/*@*"):
+        assert shop.runner.release() == STAGE_FAILED
+    [made] = images(registry)
+    # GitHub's button: jobs that ended well do not run again, and what they gave is what it was.
+    with refusing(shop, "refs/tags/*#staging*"):
+        assert shop.runner.rerun("release.yml") == STAGE_FAILED, shop.log()
+    assert (tags(shop), record(shop)["digest"]) == (["customers@v1.0.0"], made)
+    assert f"digest: {made}" in told(shop, "customers@v1.0.0")
+    assert shop.runner.release() == DONE, shop.log()
+    assert tags(shop) == ["customers#staging#1", "customers@v1.0.0"]
+    assert (images(registry), record(shop)["digest"], deploys(shop)) == ([made], made, 1)
+
+
+def test_nothing_that_runs_the_pipeline_may_write_to_the_repository(shop: Team) -> None:
+    shop.push("main", TRUSTING)
+    assert shop.runner.release()["image"] == "success", shop.log()
+    writing = [(name, command) for name, command, contents in shop.runner.ran if contents == "write"]
+    assert ("stage", '.venv/bin/lockstep release --digest "$DIGEST"') in writing
+    assert {name for name, _ in writing} == {"stage"}
+    [built] = [log for log in shop.runner.logs if "built customers" in log]
+    assert "--image-only" in built
+
+
+def test_what_a_person_released_is_attested_and_signed_by_the_next_run(
+    shop: Team, registry: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shop.push("main", TRUSTING)
+    shop.runner.variables |= {"LOCKSTEP_ATTEST": "false", "LOCKSTEP_SIGN": "false"}
+    assert shop.runner.release() == DONE, shop.log()
+    digest = f"{IMAGE}@{record(shop)['digest']}"
+    assert (shop.runner.signed, cosigned(shop)) == ([], [])
+    before = (tags(shop), branches(shop), images(registry))
+    shop.runner.variables.clear()
+    with breaking(shop, "signature"):
+        assert shop.runner.release() == IMAGE_FAILED
+    assert (shop.runner.signed, cosigned(shop)) == ([("provenance", digest), ("sbom", digest)], [])
+    for _ in range(2):
+        assert shop.runner.release() == DONE, shop.log()
+        assert (shop.runner.signed, cosigned(shop)) == ([("provenance", digest), ("sbom", digest)], [digest])
+    assert (tags(shop), branches(shop), images(registry)) == before
 
 
 def test_commits_without_a_release_are_listed_in_the_next_and_an_older_run_changes_nothing(shop: Team) -> None:
     shop.push("main", TRUSTING)
     first = shop.hub.head("main")
-    assert shop.runner.release()["release"] == "success", shop.log()
+    assert shop.runner.release() == DONE, shop.log()
     shop.push("main", {"README.md": "# Customers\n"})
     between = shop.hub.head("main")
     shop.at_hand("better")
     shop.push("main", TRUSTING | {"params.yaml": project.spec(train=BETTER, release={"trust_pull_requests": True})})
     shop.lockstep("repro")
     shop.push("main", {})
-    assert shop.runner.release()["release"] == "success", shop.log()
+    assert shop.runner.release() == DONE, shop.log()
     after = record(shop)
     assert (after["version"], after["previous"], after["commit"]) == ("v1.1.0", "v1.0.0", shop.hub.head("main"))
     assert between in after["skipped"]
     shop.runner.logs.clear()
-    assert shop.runner.release(sha=first) == {"release": "success", "mend": "skipped"}, shop.log()
+    signed = shop.runner.signed.copy()
+    (shop.runner.folder / "attested.txt").unlink()  # as if nobody had
+    (shop.runner.folder / "cosign.txt").unlink()
+    assert shop.runner.release(sha=first) == SUPERSEDED, shop.log()
     assert "superseded: staging has v1.1.0" in shop.log()
-    assert record(shop) == after
+    assert (record(shop), shop.runner.signed, cosigned(shop)) == (after, signed, [])
 
 
 def test_an_untrue_lock_releases_nothing_and_opens_the_pull_request_that_makes_it_true(
@@ -190,10 +258,12 @@ def test_an_untrue_lock_releases_nothing_and_opens_the_pull_request_that_makes_i
 ) -> None:
     shop.push("main", {"params.yaml": project.spec(train=BETTER)})
     for _ in range(2):
-        assert shop.runner.release() == {"release": "failure", "mend": "success"}, shop.log()
+        assert shop.runner.release() == UNTRUE, shop.log()
         assert (images(registry), tags(shop), branches(shop), shop.runner.signed) == ([], [], "", [])
         [pull] = shop.hub.pulls.values()
         assert (pull.base, pull.branch, pull.title) == ("main", "lockstep/true-lock", "Make the lock true")
+    rights = {name: contents for name, command, contents in shop.runner.ran if "lockstep ci" in command}
+    assert rights == {"remake": "read", "mend": "write"}
     # What opens it with a workflow's token starts no run, so the run that judges it is started.
     start = ("pull-request.yml", {"ref": "lockstep/true-lock", "inputs": {"number": str(pull.number)}})
     assert shop.hub.dispatched == [start, start]
@@ -202,12 +272,12 @@ def test_an_untrue_lock_releases_nothing_and_opens_the_pull_request_that_makes_i
     assert {"dvc.lock", "dvc.lock.seal"} <= set(changed)
     assert "params.yaml" not in changed
     shop.merge(pull)
-    assert shop.runner.release() == {"release": "success", "mend": "skipped"}, shop.log()
+    assert shop.runner.release() == DONE, shop.log()
     assert record(shop)["version"] == "v1.0.0"
 
 
 def test_nothing_but_main_is_released_and_a_pull_request_that_nobody_merged_is_not_written_down(shop: Team) -> None:
-    idle = {"release": "skipped", "mend": "skipped"}
+    idle = dict.fromkeys(DONE, "skipped")
     assert shop.runner.release("workflow_dispatch", ref="refs/heads/idea") == idle
     assert shop.runner.release("schedule") == idle
     shop.hub.git("branch", "deploy", "main")

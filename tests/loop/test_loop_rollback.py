@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 from click.testing import CliRunner
 
+import tagged
 from lockstep.commands.rollback import rollback
 from loop.team import Team, git
 
@@ -24,7 +25,8 @@ def moved_on(team: Team, monkeypatch: pytest.MonkeyPatch) -> Team:
     """v1.0.0 was released; main has a better model since."""
     monkeypatch.chdir(team.clone)
     monkeypatch.delenv("GITHUB_TOKEN", raising=False)
-    team.hub.git("tag", TAG, "main")
+    tagged.tag(team.clone, TAG, team.hub.head("main"))
+    git(team.clone, "push", "--quiet", str(team.hub.bare()), TAG)
     team.at_hand("better")
     pull = team.propose({}, world="better")
     team.judge(pull)

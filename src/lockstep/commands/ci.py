@@ -70,12 +70,22 @@ def label() -> None:
 
 
 @ci.command()
+def remake() -> None:
+    """Run what is not true of the default branch's lock, and pack what moved into artifact/, for `mend`."""
+    from lockstep.github import mending
+
+    manifest = mending.remake(Path.cwd())
+    click.echo(f"packed what moved: {', '.join([*manifest.moved, *manifest.removed]) or 'nothing'}")
+
+
+@ci.command()
 def mend() -> None:
-    """Run what is not true of the default branch's lock, and open the pull request that makes it true."""
+    """Open the pull request that makes the default branch's lock true, with what `remake` left. Runs no stage."""
     from lockstep.github import api, mending, surroundings
 
     around = surroundings.from_environment(os.environ)
-    done = mending.mend(Path.cwd(), api.from_environment(os.environ), around.payload["repository"]["default_branch"])
+    branch, run = around.payload["repository"]["default_branch"], int(os.environ.get("GITHUB_RUN_ID", "0"))
+    done = mending.mend(Path.cwd(), api.from_environment(os.environ), branch, run)
     click.echo(done.sentence)
     around.summarise(done.sentence)
 

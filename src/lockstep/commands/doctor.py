@@ -19,7 +19,7 @@ COLOURS = {State.OK: "green", State.WARN: "yellow", State.FAIL: "red", State.UNK
 @click.command()
 @click.option(
     "--ruleset",
-    type=click.Choice(["main", "deploy", "tags"]),
+    type=click.Choice(["main", "deploy", "tags", "new-tags"]),
     is_flag=False,
     flag_value="main",
     help="Print the rules that GitHub should have, for its API: of the default branch, of `deploy`, of releases' tags.",
@@ -36,7 +36,8 @@ def doctor(ruleset: str | None, as_json: bool) -> None:
 
     if ruleset:
         rules = {"main": hub.RULESET, "deploy": shipping.DEPLOY_RULESET, "tags": shipping.TAGS_RULESET}
-        click.echo(json.dumps(rules[ruleset], indent=2))
+        found = rules.get(ruleset) or shipping.new_tags_ruleset(os.environ.get(hub.APP, ""))
+        click.echo(json.dumps(found, indent=2))
         return
     checks = {**here.CHECKS, **hub.CHECKS, **shipping.CHECKS}
     lines = []

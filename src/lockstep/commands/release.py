@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
@@ -20,11 +21,24 @@ TOLD = ("image", "digest", "version", "sbom")
 """What a workflow's later steps get, beside `released`; and `untrue` where the lock is not true."""
 
 
+def _digest(context: click.Context, parameter: click.Parameter, value: str | None) -> str:
+    from lockstep.release.tags import FACTS
+
+    if value is not None and not re.fullmatch(FACTS["digest"], value):
+        raise click.BadParameter(f"`{value}` is no digest, `sha256:` and 64 hexadecimal digits")
+    return value or ""
+
+
 @click.command()
 @click.option("--registry", metavar="ADDRESS", help="The image's address without tag; LOCKSTEP_REGISTRY unless given.")
 @click.option("--image-only", is_flag=True, help="Stop when the image is in the registry: tag and deploy nothing.")
 @click.option("--local", is_flag=True, help="Build the image and try it here; nothing is sent anywhere.")
-@click.option("--digest", default="", metavar="SHA256", help="Deploy this image or none: the one that was signed.")
+@click.option(
+    "--digest",
+    callback=_digest,
+    metavar="SHA256",
+    help="Deploy this image and no other, which --image-only has made: nothing is proven or built.",
+)
 @click.option("--force", is_flag=True, help="Deploy also over a commit that is neither before nor after this one.")
 @click.option("--json", "as_json", is_flag=True, help="Print what came of it as JSON.")
 def release(registry: str | None, image_only: bool, local: bool, digest: str, force: bool, as_json: bool) -> None:
@@ -35,6 +49,10 @@ def release(registry: str | None, image_only: bool, local: bool, digest: str, fo
     from lockstep.release import release as work
     from lockstep.release.models import Untrue
 
+    if local and (digest or image_only or force):
+        raise click.UsageError("--local sends nothing anywhere: --digest, --image-only and --force go without it")
+    if digest and image_only:
+        raise click.UsageError("--image-only makes the image that --digest names: one of them")
     options = work.Options(
         registry=registry or address(os.environ), force=force, image_only=image_only, local=local, digest=digest
     )

@@ -88,15 +88,28 @@ def read(zipped: bytes) -> Bundle:
     for name in (MANIFEST, REPORT, PAGE, VERDICT):
         if name not in files:
             raise Poisoned(f"it lacks {name}")
+    manifest, moved = _moved(files)
+    document = _validate(Document, files[VERDICT], VERDICT)
+    _check_agreement(manifest, document)
+    return Bundle(manifest=manifest, document=document, report=_report(files[REPORT], document), moved=moved)
+
+
+def read_moved(zipped: bytes) -> tuple[Manifest, Mapping[str, bytes]]:
+    """The same of one without a report: what it says, and new contents by path."""
+    files = dict(_files(zipped))
+    if MANIFEST not in files:
+        raise Poisoned(f"it lacks {MANIFEST}")
+    return _moved(files)
+
+
+def _moved(files: Mapping[str, bytes]) -> tuple[Manifest, Mapping[str, bytes]]:
     manifest = _validate(Manifest, files[MANIFEST], MANIFEST)
     moved = {name.removeprefix(TREE): content for name, content in files.items() if name.startswith(TREE)}
     if sorted(moved) != sorted(manifest.moved) or set(moved) & set(manifest.removed):
         raise Poisoned("its files are not those that its manifest lists")
     for path, content in moved.items():
         _check_moved(path, content)
-    document = _validate(Document, files[VERDICT], VERDICT)
-    _check_agreement(manifest, document)
-    return Bundle(manifest=manifest, document=document, report=_report(files[REPORT], document), moved=moved)
+    return manifest, moved
 
 
 def _files(zipped: bytes) -> Iterator[tuple[str, bytes]]:

@@ -1,23 +1,23 @@
-"""A lock on the default branch that is not true, made true: its stages run here, and one pull request brings that in.
+"""A lock on the default branch that is not true, made true: its stages run in one job, and one pull request brings that
+in, opened by another.
 
 Nothing is ever written to the default branch itself, and no more than what a pull request's run may move.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from lockstep.errors import InputError, Refused
-from lockstep.github import pulls
+from lockstep.errors import InputError
+from lockstep.github import packing, pulls, runs
 from lockstep.github.api import Api, ApiError, part
-from lockstep.github.artifact import MOVED
+from lockstep.github.artifact import Manifest
 from lockstep.lock import fresh, reproduce, seal
-from lockstep.lock.shortly import shortened
 from lockstep.markdown import code, escape
-from lockstep.revision import git, resolve
+from lockstep.revision import resolve
 
 BRANCH = "lockstep/true-lock"
 TITLE = "Make the lock true"
@@ -34,23 +34,33 @@ class Mended:
     url: str = ""
 
 
-def mend(root: Path, api: Api, base: str) -> Mended:
-    """Run what is not true of HEAD, the commit of branch `base`, and open or update the one pull request with it.
+def remake(root: Path) -> Manifest:
+    """Run what is not true of HEAD, and leave what moved in `artifact/`: where code of the pipeline runs, nothing may
+    write to the repository.
 
     Raises `InputError` when a stage fails, `Refused` when the run changed what only a person may change.
     """
-    untrue = untruths(root)
     try:
         reproduce.reproduce(root)
     except InputError as error:
-        raise InputError(f"the lock could not be made true, and no pull request was opened: {error}") from None
-    contents = moved(root)
+        raise InputError(f"the lock could not be made true, and no pull request is opened: {error}") from None
+    return packing.pack_moved(root)
+
+
+def mend(root: Path, api: Api, base: str, run: int) -> Mended:
+    """Open or update the one pull request with what `remake` left in this run, for HEAD, the commit of branch `base`.
+
+    Runs no stage, and takes what it reads for data that anybody may have made. Raises `Poisoned` when it is not what
+    `remake` leaves.
+    """
+    manifest, moved = runs.moved(api, run, resolve(root, "HEAD").sha)
+    contents = dict.fromkeys(manifest.removed) | dict(moved)
     if not contents:
         return Mended(sentence="nothing moved: the lock is what its stages give")
     commit = _committed(root, api, contents)
     found = pulls.find(api, base, BRANCH.__eq__)
     _point(api, commit, resolve(root, "HEAD").sha)
-    body = "\n".join(_body(root, untrue, contents))
+    body = "\n".join(_body(root, untruths(root), contents))
     pull = pulls.put(api, found, branch=BRANCH, base=base, title=TITLE, body=body)
     # What a workflow opens starts no run of its own.
     api.post(f"actions/workflows/{JUDGE}/dispatches", {"ref": BRANCH, "inputs": {"number": str(pull["number"])}})
@@ -58,7 +68,7 @@ def mend(root: Path, api: Api, base: str) -> Mended:
 
 
 def untruths(root: Path) -> list[str]:
-    """Sentences: what lock and seal say that is not so, before anything runs."""
+    """Sentences: what lock and seal say that is not so, where nothing has run."""
     try:
         entries = fresh.read_lock(root)
         return [*fresh.stale(root), *seal.differences(entries, seal.read(root))]
@@ -66,41 +76,36 @@ def untruths(root: Path) -> list[str]:
         return [str(error)]
 
 
-def moved(root: Path) -> dict[str, bytes | None]:
-    """What the run wrote of what git keeps, by path; None for what is gone.
-
-    Raises `Refused` when it is more than a run may move.
-    """
-    listed = git(root, "status", "--porcelain", "-z", "--no-renames", "--untracked-files=all").split("\0")
-    changed = {line[3:] for line in listed if line}
-    if foreign := sorted(path for path in changed if not MOVED.fullmatch(path)):
-        raise Refused(
-            f"running the stages changed {shortened(foreign)}, which only a person may change: `make repro` on your "
-            "machine, and a pull request with what it gives"
-        )
-    return {path: (root / path).read_bytes() if (root / path).exists() else None for path in sorted(changed)}
-
-
-def _committed(root: Path, api: Api, contents: dict[str, bytes | None]) -> str:
+def _committed(root: Path, api: Api, contents: Mapping[str, bytes | None]) -> str:
     """One commit on HEAD with these files, made by GitHub; nothing points to it yet."""
     head = resolve(root, "HEAD").sha
     base = api.get(f"git/commits/{head}")["tree"]["sha"]
     tree = api.post("git/trees", {"base_tree": base, "tree": [*_entries(contents)]})["sha"]
     there = api.find(f"git/ref/heads/{part(BRANCH)}")
-    if there and _is_made(api, there["object"]["sha"], head, tree):
+    if there and _is_made(api, _ours(api, there["object"]["sha"]), head, tree):
         return str(there["object"]["sha"])
     said = f"{TITLE}\n\nWhat its stages give at {head}."
     return str(api.post("git/commits", {"message": said, "tree": tree, "parents": [head]})["sha"])
 
 
-def _entries(contents: dict[str, bytes | None]) -> Iterator[dict[str, Any]]:
+def _entries(contents: Mapping[str, bytes | None]) -> Iterator[dict[str, Any]]:
     for path, content in contents.items():
         about = {"sha": None} if content is None else {"content": content.decode("utf-8")}
         yield {"path": path, "mode": "100644", "type": "blob", **about}
 
 
-def _is_made(api: Api, commit: str, head: str, tree: str) -> bool:
-    found = api.get(f"git/commits/{commit}")
+def _ours(api: Api, commit: str) -> dict[str, Any]:
+    """What our branch is at. Raises `InputError` when somebody has put commits there, which would be lost."""
+    found: dict[str, Any] = api.get(f"git/commits/{commit}")
+    if not found["message"].startswith(f"{TITLE}\n") or len(found["parents"]) != 1:
+        raise InputError(
+            f"the branch `{BRANCH}` is at {commit[:7]}, which nobody but a person can have made. Merge its pull "
+            "request, or delete the branch; then run again"
+        )
+    return found
+
+
+def _is_made(api: Api, found: dict[str, Any], head: str, tree: str) -> bool:
     return [each["sha"] for each in found["parents"]] == [head] and found["tree"]["sha"] == tree
 
 
@@ -115,7 +120,7 @@ def _point(api: Api, commit: str, head: str) -> None:
         api.post("git/refs", {"ref": f"refs/heads/{BRANCH}", "sha": commit})
 
 
-def _body(root: Path, untrue: Sequence[str], contents: dict[str, bytes | None]) -> Iterator[str]:
+def _body(root: Path, untrue: Sequence[str], contents: Mapping[str, bytes | None]) -> Iterator[str]:
     head = resolve(root, "HEAD")
     yield f"At {head.sha} the lock is not what its stages give, so nothing was released from there."
     yield ""

@@ -23,20 +23,38 @@ def pack(root: Path, base: str, number: int | None, *, may_move: bool = True) ->
             f"the lock of what would be merged is not true: its stages gave other {', '.join([*moved, *removed][:5])}. "
             "Bring the pull request's branch up to date, so that its own run makes the lock that is merged"
         )
-    manifest = Manifest(
-        format=1, head=head, base=resolve(root, base).sha, number=number, tree=tree, moved=moved, removed=removed
-    )
-    folder = root / FOLDER
-    shutil.rmtree(folder, ignore_errors=True)
     for name in (REPORT, PAGE, VERDICT):
         if not (root / name).is_file():
             raise InputError(f"{name} is not there: `lockstep report` writes it")
-        _write(folder / name, (root / name).read_bytes())
-    for path in moved:
-        # As git will hold it: line ends may differ on disk.
-        _write(folder / TREE / path, git_bytes(root, "cat-file", "blob", f"{tree}:{path}").stdout)
-    _write(folder / MANIFEST, manifest.model_dump_json(indent=1).encode())
+    manifest = Manifest(
+        format=1, head=head, base=resolve(root, base).sha, number=number, tree=tree, moved=moved, removed=removed
+    )
+    _leave(root, manifest)
+    for name in (REPORT, PAGE, VERDICT):
+        _write(root / FOLDER / name, (root / name).read_bytes())
     return manifest
+
+
+def pack_moved(root: Path) -> Manifest:
+    """Write the folder `artifact/` without a report: moved files, manifest.
+
+    Raises `Refused` when something moved that only its author may change.
+    """
+    head, tree = resolve(root, "HEAD").sha, evaluated_tree(root)
+    moved, removed = _differences(root, head, tree)
+    manifest = Manifest(format=1, head=head, base=head, number=None, tree=tree, moved=moved, removed=removed)
+    _leave(root, manifest)
+    return manifest
+
+
+def _leave(root: Path, manifest: Manifest) -> None:
+    """What moved, and what is said of it; whatever lay in the folder is gone."""
+    folder = root / FOLDER
+    shutil.rmtree(folder, ignore_errors=True)
+    for path in manifest.moved:
+        # As git will hold it: line ends may differ on disk.
+        _write(folder / TREE / path, git_bytes(root, "cat-file", "blob", f"{manifest.tree}:{path}").stdout)
+    _write(folder / MANIFEST, manifest.model_dump_json(indent=1).encode())
 
 
 def _differences(root: Path, head: str, tree: str) -> tuple[list[str], list[str]]:

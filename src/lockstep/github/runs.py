@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 from lockstep.errors import InputError
 from lockstep.github.api import Api, ApiError
-from lockstep.github.artifact import MOST, NAME, Bundle, Poisoned, read
+from lockstep.github.artifact import MOST, NAME, Bundle, Manifest, Poisoned, read, read_moved
 
 WORKFLOW = ".github/workflows/pull-request.yml"
 EVENTS = frozenset({"pull_request", "merge_group", "workflow_dispatch"})
 _QUEUE = re.compile(r"gh-readonly-queue/(?P<branch>.+)/pr-(?P<number>\d+)-(?P<base>[0-9a-f]{40})")
 _FAILED = frozenset({"failure", "timed_out", "cancelled"})
+
+Left = TypeVar("Left")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -138,7 +140,22 @@ def _pull(pull: Any) -> Pull:
 
 def bundle(api: Api, run: Run) -> Bundle:
     """What the run left, validated. Raises `Poisoned` when that is nothing, or not what a run leaves."""
-    artifacts = [each for each in api.pages(f"actions/runs/{run.id}/artifacts", "artifacts") if each["name"] == NAME]
+    found = _left(api, run.id, read)
+    if found.manifest.head != run.sha:
+        raise Poisoned(f"what the run left is about {found.manifest.head[:7]}, and the run was of {run.sha[:7]}")
+    return found
+
+
+def moved(api: Api, run: int, head: str) -> tuple[Manifest, Mapping[str, bytes]]:
+    """What an earlier job of a run left without a report, validated. Raises `Poisoned` as `bundle` does."""
+    manifest, contents = _left(api, run, read_moved)
+    if manifest.head != head:
+        raise Poisoned(f"what the run left is about {manifest.head[:7]}, and the run is of {head[:7]}")
+    return manifest, contents
+
+
+def _left(api: Api, run: int, take_apart: Callable[[bytes], Left]) -> Left:
+    artifacts = [each for each in api.pages(f"actions/runs/{run}/artifacts", "artifacts") if each["name"] == NAME]
     fresh = [each for each in artifacts if not each.get("expired")]
     if not fresh:
         raise Poisoned("the run left no report")
@@ -146,13 +163,9 @@ def bundle(api: Api, run: Run) -> Bundle:
     if newest["size_in_bytes"] > MOST:
         raise Poisoned(f"what the run left has {newest['size_in_bytes']:,} bytes")
     try:
-        zipped = api.download(f"actions/artifacts/{newest['id']}/zip", MOST)
-        found = read(zipped)
+        return take_apart(api.download(f"actions/artifacts/{newest['id']}/zip", MOST))
     except InputError as error:
         raise Poisoned(f"what the run left cannot be trusted: {error}") from None
-    if found.manifest.head != run.sha:
-        raise Poisoned(f"what the run left is about {found.manifest.head[:7]}, and the run was of {run.sha[:7]}")
-    return found
 
 
 def failed_step(api: Api, run: Run) -> str:

@@ -14,9 +14,11 @@ import pathspec
 import yaml
 
 from lockstep.errors import InputError, Refused
+from lockstep.lock.shortly import shortened
 from lockstep.release import engines, outside
 from lockstep.release.engines import Engine
 from lockstep.release.wanted import Wanted
+from lockstep.revision import git
 from lockstep.running import repository, versions
 from lockstep.running.quiet import QUIET
 
@@ -56,7 +58,7 @@ def read(root: Path) -> dict[str, Any]:
 def included(root: Path) -> list[str]:
     """The files of the repository that the image holds, sorted; the model's own are not among them.
 
-    Raises `InputError` when a file that bentofile.yaml names is not there.
+    Raises `InputError` when a file that bentofile.yaml names is not there, or is a link: it may lead anywhere.
     """
     content = read(root)
     patterns = [str(pattern).removeprefix("./") for pattern in content["include"]]
@@ -66,7 +68,22 @@ def included(root: Path) -> list[str]:
     for pattern, paths in found.items():
         if not paths and not _is_of_model(pattern):
             raise InputError(f"{FILE} includes `{pattern}`, and there is no such file")
-    return sorted(path for path in set().union(*found.values()) if not _is_of_model(path))
+    held = sorted(path for path in set().union(*found.values()) if not _is_of_model(path))
+    if links := [path for path in held if (root / path).is_symlink()]:
+        raise InputError(f"{FILE} includes {links[0]}, which is a link: the image holds files of the repository alone")
+    return held
+
+
+def insist_committed(root: Path) -> None:
+    """Raise `InputError` unless all that goes into the image is git's, as files that git watches for changes."""
+    files = [FILE, REQUIREMENTS, *included(root)]
+    listed = git(root, "--literal-pathspecs", "ls-files", "--stage", "-v", "-z", "--", *files).split("\0")
+    watched = {path for about, _, path in (line.partition("\t") for line in listed) if about.startswith("H 100")}
+    if unknown := [path for path in files if path not in watched]:
+        raise InputError(
+            f"the image would hold {shortened(unknown)}, which no commit has, or which git was told not to watch "
+            "(`git update-index --no-assume-unchanged --no-skip-worktree FILE`): commit it, or include it no more"
+        )
 
 
 def _matching(patterns: Iterable[Any]) -> pathspec.GitIgnoreSpec:

@@ -17,9 +17,9 @@ from urllib.parse import urlsplit
 
 from lockstep.errors import InputError, OutsideError, nearest
 from lockstep.lock.entries import FILE
-from lockstep.release import deployment, origin, registry
+from lockstep.release import deployment, origin, registry, versions
 from lockstep.release.deployment import PRODUCTION, STAGING, Record
-from lockstep.release.tags import Released, Version, model_of, released
+from lockstep.release.tags import Released, Version, model_at, released
 from lockstep.release.wanted import PREFIX
 from lockstep.remotes.config import without_secrets
 from lockstep.revision import Revision, git_bytes
@@ -27,6 +27,7 @@ from lockstep.revision import Revision, git_bytes
 ENVIRONMENTS = (STAGING, PRODUCTION)
 FIELDS = ("name", "image", "digest", "version", "identity", "model", "commit", "lock")
 
+_LABEL = re.compile(r"\w[\w.-]{0,127}", re.ASCII)
 DIGEST = re.compile(r"sha256:[0-9a-f]{64}")
 _VERSION = re.compile(r"(?:[a-z][a-z0-9-]*@)?v?\d+\.\d+\.\d+")
 _OPEN = "org.opencontainers.image"
@@ -94,8 +95,9 @@ def _version(root: Path, asked: str, project: str) -> Heard:
         names = [str(each.version) for each in known]
         shown = ", ".join(names[-8:]) or "nothing"
         raise InputError(f"{version} was not released here. Released: {shown}.{nearest(str(version), names)}")
-    records = [_recorded(*each) for each in _records(root) if each[1].version == str(version)]
-    return _with_image([_tagged(root, tag), *records[:1]])
+    records = [each for each in _records(root) if each[1].version == str(version)][:1]
+    said = _tagged(root, tag, records[0][1].digest if records else "")
+    return _with_image([said, *(_recorded(*each) for each in records)])
 
 
 def _image(root: Path, asked: str, address: str) -> Heard:
@@ -114,7 +116,7 @@ def _image(root: Path, asked: str, address: str) -> Heard:
 
 
 def _split(asked: str) -> tuple[str, str]:
-    """Address and tag or digest; the address is "" for a bare digest.
+    """Address and tag or digest; the address is "" for a bare digest. Raises `InputError` for what is neither.
 
     >>> _split("127.0.0.1:5000/a/b:id-1"), _split("ghcr.io/a/b")
     (('127.0.0.1:5000/a/b', 'id-1'), ('ghcr.io/a/b', 'latest'))
@@ -122,17 +124,16 @@ def _split(asked: str) -> tuple[str, str]:
     if DIGEST.fullmatch(asked):
         return "", asked
     place, at, digest = asked.partition("@")
-    if at:
-        return re.sub(r":[\w.-]+$", "", place) if "/" in place else place, digest
     before, colon, tag = place.rpartition(":")
     if not colon or "/" in tag:
         before, tag = place, "latest"
-    if "/" not in before:
+    wrong = not DIGEST.fullmatch(digest) if at else not _LABEL.fullmatch(tag)
+    if wrong or "/" not in before or not registry.is_address(before):
         raise InputError(
             f"`{asked}` is none of: an image such as ghcr.io/owner/name:tag, a digest, a version such as v1.2.0, a "
             f"URL, {', '.join(ENVIRONMENTS)}.{nearest(asked, ENVIRONMENTS)}"
         )
-    return before, tag
+    return before, digest or tag
 
 
 def _with_image(claims: list[Claim]) -> Heard:
@@ -196,24 +197,23 @@ def _mapping(content: bytes) -> dict[str, Any]:
     return found if isinstance(found, dict) else {}
 
 
-def _tagged(root: Path, tag: Released) -> Claim:
+def _tagged(root: Path, tag: Released, deployed: str) -> Claim:
+    """What the tags of a version say; where an image was built again, they say more than one digest."""
+    name = tag.tag.partition("@")[0]
+    said = [*versions.told(root, name, tag.version).values()]
+    facts = next((each for each in said if each["digest"] == deployed), said[0] if said else {})
     revision = Revision(root=root, sha=tag.commit)
     content = revision.read(FILE)
     return Claim(
         source=f"the tag {tag.tag}",
-        name=tag.tag.partition("@")[0],
+        name=name,
+        digest=facts.get("digest", ""),
         version=str(tag.version),
+        identity=facts.get("identity", ""),
         commit=tag.commit,
         lock=hashlib.sha256(content).hexdigest() if content is not None else "",
-        model=_model(revision),
+        model=model_at(revision) or "",
     )
-
-
-def _model(revision: Revision) -> str:
-    try:
-        return model_of(revision.entries()) or ""
-    except InputError:
-        return ""
 
 
 def _recorded(where: str, record: Record) -> Claim:

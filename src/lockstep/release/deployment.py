@@ -8,20 +8,30 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any
 
 from lockstep.errors import InputError, Refused
-from lockstep.release import manifests, origin
+from lockstep.release import manifests, origin, registry
+from lockstep.release.tags import FACTS
 from lockstep.release.versions import BOT
 from lockstep.revision import git_bytes
 
 STAGING, PRODUCTION = "staging", "production"
 FOLDER, RECORD = "deploy", "release.json"
+
+_COMMIT = re.compile(r"[0-9a-f]{40}|[0-9a-f]{64}")
+_VERSION = r"v\d{1,9}\.\d{1,9}\.\d{1,9}"
+FORMS: Mapping[str, re.Pattern[str]] = {name: re.compile(form) for name, form in FACTS.items()} | {
+    "name": re.compile(r"[a-z][a-z0-9-]*"), "version": re.compile(_VERSION), "previous": re.compile(f"({_VERSION})?"),
+    "image": re.compile(r"[^\s@]+"), "commit": _COMMIT, "lock": re.compile(r"[0-9a-f]{64}"),
+}  # fmt: skip
+"""What each field of the record must look like when it is read: whoever may push can write it."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -41,6 +51,11 @@ class Record:
     skipped: tuple[str, ...] = ()
     previous: str = ""
 
+    @property
+    def facts(self) -> dict[str, str]:
+        """What the tags of its version must say."""
+        return {key: getattr(self, key) for key in FACTS}
+
     def text(self) -> bytes:
         """The file's content."""
         return (json.dumps(asdict(self), indent=2) + "\n").encode()
@@ -56,20 +71,35 @@ def record(root: Path, tip: str, environment: str) -> Record | None:
         return None
     try:
         return _record(json.loads(found.stdout))
-    except (ValueError, TypeError, KeyError) as error:
+    except (ValueError, TypeError, KeyError, RecursionError, InputError) as error:
         raise InputError(
             f"{environment}/{RECORD} of branch `{origin.DEPLOY}` cannot be read: {error}. Mend it there, or revert the "
             "commit that broke it"
         ) from None
 
 
+def had(root: Path, tip: str, digest: str) -> bool:
+    """Has the branch ever recorded an image with this digest, up to a commit of it ("" for none)?"""
+    if not tip:
+        return False
+    paths = [f"{environment}/{RECORD}" for environment in (STAGING, PRODUCTION)]
+    found = git_bytes(root, "log", "-1", "--format=%H", f"-S{digest}", "--end-of-options", tip, "--", *paths)
+    return bool(found.stdout.strip())
+
+
 def _record(content: Any) -> Record:
     if not isinstance(content, dict):
         raise TypeError("it is no mapping")
     values = {each.name: content[each.name] for each in fields(Record) if each.name != "skipped"}
-    if wrong := [name for name, value in values.items() if not isinstance(value, str)]:
-        raise TypeError(f"{wrong[0]} is no text")
-    return Record(**values, skipped=tuple(map(str, content["skipped"])))
+    if wrong := [
+        name for name, value in values.items() if not (isinstance(value, str) and FORMS[name].fullmatch(value))
+    ]:
+        raise ValueError(f"`{wrong[0]}` is not what a release writes there")
+    skipped = content["skipped"]
+    if not (isinstance(skipped, list) and all(isinstance(each, str) and _COMMIT.fullmatch(each) for each in skipped)):
+        raise ValueError("`skipped` is no list of commits")
+    registry.check(values["image"])
+    return Record(**values, skipped=tuple(skipped))
 
 
 def tree(root: Path, commit: str, about: Record) -> str:
@@ -89,18 +119,35 @@ def tree(root: Path, commit: str, about: Record) -> str:
         return _said(root, "write-tree", environ=index)
 
 
-def _insist_fit(root: Path, index: dict[str, str]) -> None:
-    with tempfile.TemporaryDirectory(prefix="lockstep-") as folder:
+def insist_on_image(root: Path, tip: str, environment: str, about: Record) -> None:
+    """Raise `Refused` unless an environment's manifests name the image that the record names."""
+    path = f"{tip}:{environment}/{manifests.KUSTOMIZATION}"
+    named = manifests.image_of(git_bytes(root, "cat-file", "blob", path).stdout.decode(errors="replace"))
+    if named != (about.image, about.digest):
+        raise Refused(
+            f"{environment}/{manifests.KUSTOMIZATION} on `{origin.DEPLOY}` names {'@'.join(named)}, and "
+            f"{environment}/{RECORD} {about.image}@{about.digest}: the image that runs is not the one that was "
+            "released. Revert the commit that wrote it"
+        )
+
+
+def _insist_fit(root: Path, index: dict[str, str], folder: str = f"{FOLDER}/") -> None:
+    with tempfile.TemporaryDirectory(prefix="lockstep-") as scratch:
         # Attributes and filters of the work tree do not apply: what is looked at is what is committed.
-        _said(root, "--work-tree", folder, "checkout-index", "--all", "--force", environ=index)
-        if found := manifests.problems(Path(folder)):
-            raise Refused(f"{FOLDER}/ is not fit to be deployed: {'; '.join(found[:5])}")
+        _said(root, "--work-tree", scratch, "checkout-index", "--all", "--force", environ=index)
+        if found := manifests.problems(Path(scratch)):
+            raise Refused(f"{folder} is not fit to be deployed: {'; '.join(found[:5])}")
 
 
 def copied(root: Path, tip: str, environment: str, about: Record) -> str:
-    """Write the tree of an environment of the branch with another record, and return its hash."""
+    """Write the tree of an environment of the branch with another record, and return its hash.
+
+    Raises `Refused` when it is not fit to be deployed, or is not what the record says.
+    """
     with _index(root) as index:
         _said(root, "read-tree", f"{tip}:{environment}", environ=index)
+        _insist_fit(root, index, f"{environment}/")
+        insist_on_image(root, tip, environment, about)
         _put(root, index, RECORD, about.text())
         return _said(root, "write-tree", environ=index)
 

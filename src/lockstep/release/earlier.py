@@ -10,14 +10,14 @@ from pathlib import Path
 
 from lockstep.errors import InputError
 from lockstep.lock.entries import FILE
-from lockstep.release.tags import Released, model_of, released
+from lockstep.release.tags import Released, model_at, released, said
 from lockstep.revision import Revision, evaluated_tree, git, git_bytes
 from lockstep.serving.fingerprint import of_folder
 
 MODEL = "model"
 
-TODAYS = (".github", "deploy")
-"""What a rollback leaves as it is today: how changes are judged, and where the service runs."""
+TODAYS = (".dvc", ".github", "deploy")
+"""What a rollback leaves as it is today: where objects are, how changes are judged, and where the service runs."""
 
 Top = Mapping[str, str]
 """The top of a tree: mode and hash of each file and folder, by name."""
@@ -72,20 +72,34 @@ def tree_of(root: Path, earlier: str, today: str) -> str:
 def brought_back(root: Path, name: str, base: Revision | None) -> Released | None:
     """The release of project `name` that the work tree brings back, with model and code, or None.
 
-    Its tag must be on a commit that the base descends from, so that what it holds has been merged once; and the base
-    must have another model.
+    Its tag must be one that a release wrote, for the model of its commit; the commit must be on the base's first-parent
+    line, so that the default branch was what it holds; and the base must be something else.
     """
     candidates = _same_lock(root, released(root, name)) if base else []
     if base is None or not candidates:
         return None
-    model = _model_at(Revision(root=root, sha=candidates[0].commit))
-    if model is None or model != _model_here(root) or model == _model_at(base):
+    model = model_at(Revision(root=root, sha=candidates[0].commit))
+    if model is None or model != _model_here(root):
         return None
     tree, today = top(root, evaluated_tree(root)), top(root, base.sha)
+    line = first_parents(root, base.sha)
     for each in reversed(candidates):
-        if is_ancestor(root, each.commit, base.sha) and not differing(tree, top(root, each.commit), today):
+        earlier = top(root, each.commit)
+        known = each.commit in line and is_genuine(root, each)
+        if known and not differing(tree, earlier, today) and differing(today, earlier, today):
             return each
     return None
+
+
+def is_genuine(root: Path, release: Released) -> bool:
+    """Is a version's tag as a release writes it, with the model that its commit's lock names?"""
+    model = said(root, release.tag).get("model")
+    return model is not None and model == model_at(Revision(root=root, sha=release.commit))
+
+
+def first_parents(root: Path, commit: str) -> set[str]:
+    """What a branch was, one commit after the other: without what came in by merges."""
+    return set(git(root, "rev-list", "--first-parent", "--end-of-options", commit).split())
 
 
 def _same_lock(root: Path, releases: Sequence[Released]) -> list[Released]:
@@ -100,19 +114,11 @@ def _same_lock(root: Path, releases: Sequence[Released]) -> list[Released]:
 
 def is_ancestor(root: Path, one: str, other: str) -> bool:
     """Is commit `one` the same as `other`, or before it? No for a commit that is not here."""
-    return git_bytes(root, "merge-base", "--is-ancestor", one, other).returncode == 0
+    return git_bytes(root, "merge-base", "--is-ancestor", "--end-of-options", one, other).returncode == 0
 
 
 def _model_here(root: Path) -> str | None:
     try:
         return of_folder(root / MODEL)
     except FileNotFoundError:
-        return None
-
-
-def _model_at(revision: Revision) -> str | None:
-    """The fingerprint that a commit's lock names; None where it names none, or cannot be read."""
-    try:
-        return model_of(revision.entries())
-    except InputError:
         return None

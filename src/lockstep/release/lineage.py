@@ -11,10 +11,10 @@ from pathlib import Path
 
 from lockstep.errors import InputError
 from lockstep.lock.entries import FILE, Entries
-from lockstep.release import kept
+from lockstep.release import kept, versions
 from lockstep.release.claims import FIELDS, Claim, hear
 from lockstep.release.kept import Kept
-from lockstep.release.tags import model_of, released
+from lockstep.release.tags import model_at, model_of, released
 from lockstep.release.versions import data_of
 from lockstep.revision import Revision, git, git_bytes
 from lockstep.serving.fingerprint import SHORT
@@ -133,17 +133,25 @@ def _dotted(entries: Entries) -> dict[str, str]:
 
 
 def _tags(root: Path, told: Mapping[str, str]) -> Iterator[str]:
-    """A version's tag must be on a commit with the same model."""
+    """A version's tag must be on a commit with the same model, and its tags must say this image."""
     for each in released(root, told["name"]) if told["name"] and told["model"] else ():
         if str(each.version) != told["version"]:
             continue
-        try:
-            model = model_of(Revision(root=root, sha=each.commit).entries())
-        except InputError:
-            model = None
+        yield from _unsaid(versions.told(root, told["name"], each.version), told)
+        model = model_at(Revision(root=root, sha=each.commit))
         if not (model and _same(told["model"], model)):
             said = _shown(model) if model else "none"
             yield f"model: {_shown(told['model'])} is called {each.version}, and {each.tag} is on a commit with {said}"
+
+
+def _unsaid(said: Mapping[str, Mapping[str, str]], told: Mapping[str, str]) -> Iterator[str]:
+    """What is told of the image, and no tag of its version says."""
+    if not said:
+        return
+    for name in ("identity", "digest"):
+        if told[name] and all(each[name] != told[name] for each in said.values()):
+            tag, facts = next(iter(said.items()))
+            yield f"{name}: {_shown(told[name])} is called {told['version']}, and {tag} says {_shown(facts[name])}"
 
 
 def _slashed(root: Path, claim: Claim, told: Mapping[str, str]) -> Mapping[str, str]:

@@ -11,6 +11,7 @@ from typing import Any
 import yaml
 
 from lockstep.errors import InputError
+from lockstep.release import registry
 
 IMAGE = "service"
 """What workloads call the image; Kustomize puts the released one in its place."""
@@ -20,8 +21,6 @@ KUSTOMIZATION = "base/kustomization.yaml"
 
 _RENDERED = ("base", "components", "overlays")
 _DIGEST = re.compile(r"sha256:[0-9a-f]{64}")
-_PART = r"[a-z0-9]+(?:[._-]+[a-z0-9]+)*"
-_ADDRESS = re.compile(rf"[A-Za-z0-9.-]+(?::\d+)?(?:/{_PART})+")
 _PINNED = re.compile(r"[^@\s]+(?:@sha256:[0-9a-f]{64}|:(?!latest$)[\w.-]*\d[\w.-]*)")
 _UNUSABLE = ".invalid"
 
@@ -53,6 +52,16 @@ def set_image(text: str, *, new_name: str, digest: str) -> str:
     written = io.StringIO()
     engine.dump(document, written)
     return written.getvalue()
+
+
+def image_of(text: str) -> tuple[str, str]:
+    """Address and digest of our image in the text of a base's kustomization.yaml; "" for what it does not say."""
+    try:
+        ours = _entries(yaml.safe_load(text))
+    except yaml.YAMLError as error:
+        raise InputError(f"{KUSTOMIZATION} is not YAML: {' '.join(str(error).split())}") from None
+    entry = ours[0] if len(ours) == 1 else {}
+    return str(entry.get("newName", "")), str(entry.get("digest", ""))
 
 
 def problems(folder: Path) -> list[str]:
@@ -129,7 +138,7 @@ def _wrong_elsewhere(documents: list[Any], images: list[tuple[str, str]], addres
 
 
 def _wrong_address(address: str) -> Iterator[str]:
-    if not _ADDRESS.fullmatch(address):
+    if not registry.is_address(address):
         yield f"`{address}` is not the address of an image without tag, such as ghcr.io/owner/name"
 
 

@@ -19,7 +19,8 @@ from lockstep.release.tags import Version
 from lockstep.revision import git, git_bytes
 from lockstep.serving.fingerprint import SHORT
 
-PREFIX = "promote/"
+PREFIX, TITLE = "promote/", "Promote "
+LEAD = len("sha256:") + SHORT
 ATTEMPTS = 5
 LONG = 400
 """An address with its digest is of use only whole."""
@@ -40,11 +41,11 @@ def promote(root: Path, name: str, api: Api | None) -> Promotion:
     """Propose that production becomes what staging is; the one open proposal follows when staging moves on.
 
     With `api` through a pull request, else as a branch that somebody merges. Raises `InputError` when nothing is on
-    staging, `OutsideError` when origin or the API fails.
+    staging, `Refused` when it is not what was released, `OutsideError` when origin or the API fails.
     """
     for _ in range(ATTEMPTS):
         seen = origin.look(root, name)
-        about = _next(root, seen)
+        about = _next(root, name, seen)
         if about is None:
             version = _staged(root, seen).version
             return Promotion(version=version, sentence=f"nothing to promote: production has {version}, as staging has")
@@ -65,11 +66,12 @@ def _staged(root: Path, seen: Seen) -> Record:
     return staged
 
 
-def _next(root: Path, seen: Seen) -> Record | None:
+def _next(root: Path, name: str, seen: Seen) -> Record | None:
     """What production is to say of itself; None when it is what staging is."""
     staged, now = _staged(root, seen), deployment.record(root, seen.deploy, PRODUCTION)
+    _insist_released(root, name, seen, STAGING, staged)
     trees = [deployment.of(root, seen.deploy, each) for each in (STAGING, PRODUCTION)]
-    if now and (now.identity, now.digest) == (staged.identity, staged.digest) and deployment.same(root, *trees):
+    if now and (now.version, now.facts) == (staged.version, staged.facts) and deployment.same(root, *trees):
         return None
     left_out = skipped(root, now.commit, staged.commit) if now else []
     return replace(staged, previous=now.version if now else "", skipped=tuple(left_out))
@@ -79,19 +81,24 @@ def _put(root: Path, seen: Seen, branch: str, about: Record) -> None:
     """Let the branch be one commit on `deploy` with this in production, unless it is so already."""
     there = origin.tip(root, branch)
     tree = deployment.copied(root, seen.deploy, STAGING, about)
-    if there and _is_made(root, there, seen, tree):
+    if there and _is_made(root, there, seen, tree, branch):
         return
     commit = deployment.commit(root, seen.deploy, PRODUCTION, tree, _message(root, about))
     origin.push(root, f"refs/heads/{branch}", commit, there)
 
 
-def _is_made(root: Path, commit: str, seen: Seen, tree: str) -> bool:
-    """Is a commit at origin the one that we would make?"""
+def _is_made(root: Path, commit: str, seen: Seen, tree: str, branch: str) -> bool:
+    """Is a commit at origin the one that we would make? Raises `InputError` when it is not even one of ours."""
     if git_bytes(root, "cat-file", "-e", commit).returncode:
         origin.ask(root, "fetch", "--quiet", "--no-tags", origin.REMOTE, commit)
-    parents = git(root, "show", "--no-patch", "--format=%P", commit).split()
-    others = [git(root, "rev-parse", f"{each}:{STAGING}") for each in (commit, seen.deploy)]
-    return parents == [seen.deploy] and deployment.of(root, commit, PRODUCTION) == tree and len(set(others)) == 1
+    parents, title = git(root, "show", "--no-patch", "--format=%P%x00%s", commit).split("\0")
+    changed = git(root, "diff-tree", "--name-only", "--no-commit-id", "--no-renames", commit).split("\n")
+    if not (title.startswith(TITLE) and len(parents.split()) == 1 and changed == [PRODUCTION]):
+        raise InputError(
+            f"the branch `{branch}` of `{origin.REMOTE}` is at {told(root, commit)}, which no promotion made. Merge it "
+            f"or drop it (`git push {origin.REMOTE} --delete {branch}`); then call this again"
+        )
+    return parents == seen.deploy and deployment.of(root, commit, PRODUCTION) == tree
 
 
 def _proposed(
@@ -114,7 +121,7 @@ def _proposed(
 
 def _title(about: Record) -> str:
     before = f", from {about.previous}" if about.previous else ""
-    return f"Promote {about.name} {about.version} to production{before}"
+    return f"{TITLE}{about.name} {about.version} to production{before}"
 
 
 def _message(root: Path, about: Record) -> str:
@@ -139,18 +146,29 @@ def _body(root: Path, about: Record) -> Iterator[str]:
 def assign(root: Path, name: str) -> str:
     """Let the version that `production/` names be in stage `prod`; returns a sentence.
 
-    Raises `Refused` when its tag says another identity, `InputError` when production is empty.
+    Raises `Refused` when production is not what was released as it, `InputError` when production is empty.
     """
     seen = origin.look(root, name)
     now = deployment.record(root, seen.deploy, PRODUCTION)
     if now is None:
         raise InputError("nothing is in production: merge the pull request that `lockstep promote` opens")
-    tag = f"{name}@{now.version}"
-    identity = versions.said(root, tag).get("identity", now.identity)
-    if now.name != name or identity != now.identity:
-        raise Refused(
-            f"{PRODUCTION}/{deployment.RECORD} names {now.name} {now.version} with identity {now.identity[:SHORT]}, "
-            f"and the tag {tag} says {identity[:SHORT]}: they are not of one release. Revert the commit that wrote it"
-        )
-    moved = versions.assign(root, name, Version.parse(now.version), versions.PRODUCTION)
+    _insist_released(root, name, seen, PRODUCTION, now)
+    moved = versions.assign(root, name, Version.parse(now.version), versions.PRODUCTION, now.facts)
     return f"{now.version} is in production" + ("" if moved else ", as was recorded before")
+
+
+def _insist_released(root: Path, name: str, seen: Seen, environment: str, about: Record) -> None:
+    """Raise `Refused` unless the manifests name the image that the record names, and a tag of its version does too."""
+    deployment.insist_on_image(root, seen.deploy, environment, about)
+    version = Version.parse(about.version)
+    if about.name == name and versions.tells(root, name, version, about.facts):
+        return
+    told = versions.told(root, name, version)
+    said = "; ".join(
+        f"{tag} says identity {each['identity'][:SHORT]}, {each['digest'][:LEAD]}…" for tag, each in told.items()
+    )
+    raise Refused(
+        f"{environment}/{deployment.RECORD} names {about.name} {about.version} with identity {about.identity[:SHORT]}, "
+        f"{about.digest[:LEAD]}…, and {said or f'no release wrote a tag {name}@{version}'}: they are not of one "
+        "release. Revert the commit that wrote it"
+    )

@@ -24,7 +24,9 @@ from lockstep.release.wanted import PREFIX
 LOOK, SEND = 120.0, 1800.0
 """Seconds."""
 
-_ADDRESS = re.compile(r"[a-z0-9.-]+(:\d+)?(/[a-z0-9]+([._-]+[a-z0-9]+)*)+|\[[0-9a-f:]+\](:\d+)?(/[a-z0-9._-]+)+")
+_ADDRESS = re.compile(
+    r"[a-z0-9][a-z0-9.-]*(:\d+)?(/[a-z0-9]+([._-]+[a-z0-9]+)*)+|\[[0-9a-f:]+\](:\d+)?(/[a-z0-9._-]+)+"
+)
 _DIGEST = re.compile(r"sha256:[0-9a-f]{64}")
 _UNKNOWN = re.compile(
     r"(manifest|name|repository)[ _]unknown|manifest for .* not found|repository name not known|RepositoryNotFound",
@@ -53,11 +55,22 @@ class Image:
         return self.labels.get("org.opencontainers.image.version", "")
 
 
+def is_address(text: str) -> bool:
+    """Is it the address of an image without tag?"""
+    return _ADDRESS.fullmatch(text) is not None
+
+
 def check(address: str) -> str:
     """The address, if it is one of an image without tag. Raises `InputError` otherwise."""
-    if not _ADDRESS.fullmatch(address):
-        shown = f"`{address}` is not" if address else "the registry is not known: say"
-        raise InputError(f"{shown} an image's address without tag, in lower case, such as ghcr.io/owner/name")
+    if not is_address(address):
+        if not address:
+            raise InputError(
+                "the registry is not known: `--registry ghcr.io/OWNER/NAME`, an image's address without tag, or set "
+                "LOCKSTEP_REGISTRY"
+            )
+        raise InputError(
+            f"`{address}` is not an image's address without tag, in lower case, such as ghcr.io/owner/name"
+        )
     return address
 
 

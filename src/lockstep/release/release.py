@@ -13,7 +13,7 @@ from pathlib import Path
 from lockstep.errors import InputError, OutsideError, Refused
 from lockstep.lock.entries import FILE, Entries
 from lockstep.lock.shortly import shortened
-from lockstep.release import chain, deployment, identity, models, origin, sbom, versions
+from lockstep.release import bento, chain, deployment, identity, models, origin, registry, reuse, sbom, versions
 from lockstep.release.deployment import STAGING, Record
 from lockstep.release.origin import Seen
 from lockstep.release.superseded import Standing, skipped, standing, told
@@ -39,7 +39,7 @@ class Options:
     image_only: bool = False
     local: bool = False
     digest: str = ""
-    """The only image that may be deployed: the one that was signed. Any, where it is empty."""
+    """The only image that may be deployed: what `image_only` made, and was signed. Any, where it is empty."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -103,18 +103,16 @@ def release(root: Path, options: Options, progress: Progress) -> Outcome:
     origin.insist_merged(root, seen, plan.head)
     if (ended := _ended(plan, seen)) is not None:
         return ended
-    about, choice = _identified(plan, seen)
+    about, choice = _identified(plan, seen, progress)
     _insist_fit(plan, about)
     if not about.digest:
-        about = replace(about, digest=_shipped(plan, choice, progress))
+        about = replace(about, digest=_shipped(plan, seen, choice, progress))
     _insist_on_digest(options, about)
     bill = _billed(plan, about)
     if options.image_only:
         sentence = f"the image of {plan.name} {about.version} is in the registry; staging is as it was"
         return replace(plan.outcome(sentence, about, released=True), sbom=bill)
-    tag = versions.register(
-        root, plan.name, choice, {key: getattr(about, key) for key in ("identity", "digest", "model")}
-    )
+    tag = versions.register(root, plan.name, choice, about.facts)
     progress(f"{tag}: {choice.why}")
     return replace(_deployed(plan, seen, about, progress), sbom=bill)
 
@@ -122,19 +120,20 @@ def release(root: Path, options: Options, progress: Progress) -> Outcome:
 def _insist_on_digest(options: Options, about: Record) -> None:
     if options.digest not in ("", about.digest):
         raise Refused(
-            f"{options.digest} was signed, and the registry now has {about.digest} in its place: somebody has moved "
-            "the image's tag meanwhile. Nothing was deployed"
+            f"{options.digest} was signed, and what is to be deployed as {about.version} is {about.digest}: sign that "
+            "one. Nothing was deployed"
         )
 
 
 def planned(root: Path, options: Options) -> Plan:
-    """What HEAD releases. Raises `InputError` when tracked files have changes, `Refused` when the lock is not true."""
+    """What HEAD releases. Raises `InputError` when it is not what lies here, `Refused` when the lock is not true."""
     changed = [line[3:] for line in git(root, "status", "--porcelain", "--untracked-files=no").splitlines()]
     if changed:
         raise InputError(f"a release ships a commit, and {shortened(changed)} changed since the last one: commit first")
-    if not options.registry and not options.local:
-        raise InputError("the registry is not known: `--registry ghcr.io/OWNER/NAME`, or set LOCKSTEP_REGISTRY")
+    if not options.local:
+        registry.check(options.registry)
     spec, entries = read_spec(root / "params.yaml"), models.insist_true(root)
+    bento.insist_committed(root)
     made = identity.of(root, spec, models.md5s(entries))
     head = resolve(root, "HEAD")
     return Plan(root=root, head=head, spec=spec, entries=entries, identity=made, options=options)
@@ -158,16 +157,21 @@ def _ended(plan: Plan, seen: Seen) -> Outcome | None:
     stands = standing(plan.root, staged.commit, plan.head.sha)
     deployed = f"{staged.version} of {told(plan.root, staged.commit)}"
     if stands is Standing.SUPERSEDED:
-        return plan.outcome(f"superseded: staging has {deployed}, which came after {plan.head.short}", staged)
+        # Without the image: it is not this commit's, which can neither sign nor deploy it.
+        return plan.outcome(f"superseded: staging has {deployed}, which came after {plan.head.short}")
     if stands is Standing.ASIDE and not plan.options.force:
         raise InputError(
             f"staging has {deployed}, which is neither before nor after {plan.head.short}: somebody rewrote history, "
             "or this is another branch. `--force` deploys it all the same"
         )
-    if _is_on_staging(plan, seen, staged):
+    if stands is not Standing.ASIDE and _is_on_staging(plan, seen, staged):
+        _insist_on_digest(plan.options, staged)
         if not plan.options.image_only:
-            versions.assign(plan.root, plan.name, Version.parse(staged.version), versions.STAGING)
-        return plan.outcome(f"nothing to do: staging has {deployed}, and this commit gives the same", staged)
+            _assign(plan, staged)
+        sentence = f"nothing to do: staging has {deployed}, and this commit gives the same"
+        # The workflow attests and signs what staging has, where nobody has done so.
+        bill = _billed(plan, staged) if plan.options.image_only else ""
+        return replace(plan.outcome(sentence, staged), sbom=bill)
     return None
 
 
@@ -178,21 +182,46 @@ def _is_on_staging(plan: Plan, seen: Seen, staged: Record) -> bool:
     return deployment.same(plan.root, mine, deployment.of(plan.root, seen.deploy, STAGING))
 
 
+def _assign(plan: Plan, about: Record) -> None:
+    versions.assign(plan.root, plan.name, Version.parse(about.version), versions.STAGING, about.facts)
+
+
 def _has_image(plan: Plan, staged: Record) -> bool:
-    return (staged.identity, staged.image) == (plan.identity, plan.options.registry)
+    """Is our image there, by the digest that a tag of its version says? Whoever may push can write to `deploy`.
+
+    And has the registry it still? What cannot be pulled must be built again.
+    """
+    ours = (staged.identity, staged.image) == (plan.identity, plan.options.registry)
+    said = ours and versions.tells(plan.root, plan.name, Version.parse(staged.version), staged.facts)
+    return said and chain.holds(plan.wanted(staged.version), staged.digest)
 
 
-def _identified(plan: Plan, seen: Seen) -> tuple[Record, Choice]:
+def _identified(plan: Plan, seen: Seen, progress: Progress) -> tuple[Record, Choice]:
     """The record of this release, and why it has its version. The digest is "" unless staging has the image."""
-    choice = versions.choose(plan.root, plan.name, plan.identity, plan.head, plan.entries)
+    choice = _numbered(plan, versions.choose(plan.root, plan.name, plan.identity, plan.head, plan.entries))
     wanted = plan.wanted(str(choice.version))
     staged = deployment.record(plan.root, seen.deploy, STAGING)
-    digest = staged.digest if staged and _has_image(plan, staged) and staged.version == wanted.version else ""
+    digest = staged.digest if staged and staged.version == wanted.version and _has_image(plan, staged) else ""
+    if staged and staged.identity == plan.identity and not digest:
+        progress(f"staging names {staged.digest}, which is not taken over: no tag says it, or the registry lacks it")
     about = Record(
         name=plan.name, version=wanted.version, identity=plan.identity, digest=digest, image=wanted.registry,
         model=wanted.model, commit=plan.head.sha, lock=wanted.lock,
     )  # fmt: skip
     return _after(plan, about, staged), choice
+
+
+def _numbered(plan: Plan, choice: Choice) -> Choice:
+    """The number that an image was built for which the caller vouches for, if it is one that may follow.
+
+    Whether callers break may depend on the classes of both models, which the machine that built it had at hand.
+    """
+    if not plan.options.digest or choice.known:
+        return choice
+    for version in versions.following(plan.root, plan.name):
+        if version != choice.version and chain.holds(plan.wanted(str(version)), plan.options.digest):
+            return replace(choice, version=version, why=f"{plan.options.digest} was built as {version}")
+    return choice
 
 
 def _after(plan: Plan, about: Record, staged: Record | None) -> Record:
@@ -208,16 +237,15 @@ def _insist_fit(plan: Plan, about: Record) -> None:
     deployment.tree(plan.root, plan.head.sha, replace(about, digest=about.digest or f"sha256:{plan.identity}"))
 
 
-def _shipped(plan: Plan, choice: Choice, progress: Progress) -> str:
-    """The image's digest in the registry. One that carries a released identity was proven when it was made."""
+def _shipped(plan: Plan, seen: Seen, choice: Choice, progress: Progress) -> str:
+    """The digest in the registry of an image that was made for this release, or is made now."""
     wanted = plan.wanted(str(choice.version))
-    found = chain.find(wanted)
-    if found and choice.proven:
-        progress(f"the image of {choice.version} is in the registry: {found}")
-        return found
+    found = reuse.find(plan.root, wanted, seen.deploy, plan.options.digest, progress)
+    if found and found.proven:
+        return found.digest
     trusted = plan.spec.release.trust_pull_requests
     folder = models.obtain(plan.root, plan.head, plan.entries, trusted=trusted, progress=progress)
-    digest = found or chain.ship(plan.root, folder, wanted, push=True, progress=progress).digest
+    digest = found.digest if found else chain.ship(plan.root, folder, wanted, push=True, progress=progress)
     models.keep(plan.root, plan.entries, progress)
     return digest
 
@@ -244,7 +272,7 @@ def _deployed(plan: Plan, seen: Seen, about: Record, progress: Progress) -> Outc
             if (ended := _ended(plan, seen)) is not None:
                 return ended
         else:
-            versions.assign(plan.root, plan.name, Version.parse(about.version), versions.STAGING)
+            _assign(plan, about)
             sentence = f"released {plan.name} {about.version} to staging: {about.image}@{about.digest}"
             return plan.outcome(sentence, about, released=True)
     raise OutsideError(f"branch `{origin.DEPLOY}` changes faster than we can follow: run again")

@@ -11,7 +11,7 @@ from lockstep.errors import InputError, OutsideError, nearest
 from lockstep.github.api import Api
 from lockstep.release import deployment, earlier, origin
 from lockstep.release.superseded import told
-from lockstep.release.tags import Released, Version, model_of, released
+from lockstep.release.tags import Released, Version, model_at, released
 from lockstep.revision import Revision, default_branch, git, git_bytes, resolve
 from lockstep.serving.fingerprint import SHORT
 
@@ -21,11 +21,12 @@ PULLS = "pull-request.yml"
 
 @dataclass(frozen=True, kw_only=True)
 class Now:
-    """What is out: its version, the one before it as the release wrote it down, and who says so."""
+    """What is out: its version, the one before it as the release wrote it down, and who says so; or a guess."""
 
     version: Version
     previous: Version | None
     where: str
+    guessed: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -48,15 +49,27 @@ class Back:
 def choose(root: Path, asked: str | None) -> tuple[Released, Now]:
     """The release to go back to, and what is out now; without `asked` the release before that.
 
-    Raises `InputError` for a version that was not released, or that is what is out already.
+    Raises `InputError` for a version that no release made, or that is what is out already.
     """
     tip = resolve(root, default_branch(root))
     known = released(root, name := project(tip))
     if not known:
         raise InputError(f"no tag such as `{name}@v1.0.0` is here: nothing was released, or `git fetch --tags` helps")
     now = _out(root, known, sure=asked is None)
-    chosen = _asked(asked.removeprefix(f"{name}@"), known) if asked else _before(now, known)
-    if chosen.version == now.version and _model(tip) == _model(Revision(root=root, sha=chosen.commit)):
+    if asked:
+        chosen = _asked(asked.removeprefix(f"{name}@"), known)
+        if not earlier.is_genuine(root, chosen):
+            raise InputError(
+                f"the tag {chosen.tag} is not as a release writes it, with identity, digest and its commit's model: no "
+                "report would call this a rollback. `git revert` goes back by a change like any other"
+            )
+    else:
+        chosen = _before(now, [each for each in known if earlier.is_genuine(root, each)])
+    if (
+        not now.guessed
+        and chosen.version == now.version
+        and model_at(tip) == model_at(Revision(root=root, sha=chosen.commit))
+    ):
         raise InputError(f"{chosen.version} is what is out already, says {now.where}: there is nothing to go back to")
     return chosen, now
 
@@ -68,7 +81,8 @@ def _out(root: Path, known: Sequence[Released], *, sure: bool) -> Now:
     except InputError:
         if sure:
             raise
-        found = None
+        newest = "the newest tag; release.json cannot be read"
+        return Now(version=known[-1].version, previous=None, where=newest, guessed=True)
     return found or Now(version=known[-1].version, previous=None, where="the newest tag")
 
 
@@ -135,7 +149,7 @@ def make(root: Path, to: Released, now: Now, why: str = "") -> Back:
 
 
 def _message(root: Path, to: Released, now: Now, tip: Revision, into: str, why: str) -> str:
-    models = [(_model(each) or "no model")[:SHORT] for each in (tip, Revision(root=root, sha=to.commit))]
+    models = [(model_at(each) or "no model")[:SHORT] for each in (tip, Revision(root=root, sha=to.commit))]
     todays = " and ".join(f"{name}/" for name in earlier.TODAYS)
     start, end = told(root, tip.sha), told(root, to.commit)
     paragraphs = (
@@ -145,13 +159,6 @@ def _message(root: Path, to: Released, now: Now, tip: Revision, into: str, why: 
     )
     filled = (textwrap.fill(" ".join(each.split()), 100, break_long_words=False) for each in paragraphs)
     return "\n\n".join([f"Roll back to {to.version}", *filled])
-
-
-def _model(revision: Revision) -> str | None:
-    try:
-        return model_of(revision.entries())
-    except InputError:
-        return None
 
 
 def push(root: Path, back: Back) -> None:

@@ -34,11 +34,13 @@ def skipped(root: Path, before: str, commit: str) -> list[str]:
     """Commits after `before` that reached the default branch and had no release of their own, oldest first."""
     if not before or not is_ancestor(root, before, commit) or before == commit:
         return []
-    listed = git(root, "rev-list", "--reverse", "--first-parent", f"{before}..{commit}").splitlines()
+    listed = git(
+        root, "rev-list", "--reverse", "--first-parent", "--end-of-options", f"{before}..{commit}"
+    ).splitlines()
     return listed[:-1]
 
 
 def told(root: Path, commit: str) -> str:
     """A commit in a line: its first digits and its subject."""
-    found = git_bytes(root, "show", "--no-patch", "--format=%h %s", "--abbrev=7", commit)
+    found = git_bytes(root, "show", "--no-patch", "--format=%h %s", "--abbrev=7", "--end-of-options", commit)
     return found.stdout.decode(errors="replace").strip() if found.returncode == 0 else commit[:7]

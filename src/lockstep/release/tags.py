@@ -9,9 +9,13 @@ from pathlib import Path
 
 from lockstep.errors import InputError
 from lockstep.lock.entries import Entries
-from lockstep.revision import Revision, git
+from lockstep.revision import Revision, git, git_bytes
 from lockstep.serving.fingerprint import SERVED, fingerprint
 
+FACTS = {"identity": r"[0-9a-f]{64}", "digest": r"sha256:[0-9a-f]{64}", "model": r"[0-9a-f]{64}"}
+"""What a release writes into its tags besides, a line each, and the form of it."""
+
+_FACT = re.compile(rf"^(?P<key>{'|'.join(FACTS)}): (?P<value>.*)$", re.MULTILINE)
 _TAG = re.compile(r"(?P<name>[a-z][a-z0-9-]*)@v(?P<number>(?:0|[1-9]\d*)\.(?:0|[1-9]\d*)\.(?:0|[1-9]\d*))")
 
 
@@ -64,6 +68,24 @@ def released(root: Path, name: str) -> list[Released]:
     return sorted(found, key=lambda each: each.version)
 
 
+def facts(message: str) -> dict[str, str]:
+    """Identity, digest and model of a tag's message; empty unless it says each once, as a release writes it.
+
+    >>> facts("toy v1.0.0: the first one\\n\\nidentity: 1\\n")
+    {}
+    """
+    found = [(each["key"], each["value"]) for each in _FACT.finditer(message)]
+    whole = sorted(key for key, _ in found) == sorted(FACTS)
+    return dict(found) if whole and all(re.fullmatch(FACTS[key], value) for key, value in found) else {}
+
+
+def said(root: Path, tag: str) -> dict[str, str]:
+    """What a release wrote into a tag; empty for any other, and for one that is no annotated tag of this name."""
+    found = git_bytes(root, "cat-file", "tag", f"refs/tags/{tag}")
+    head, _, message = found.stdout.decode(errors="replace").partition("\n\n")
+    return facts(message) if found.returncode == 0 and f"tag {tag}" in head.splitlines() else {}
+
+
 def model_of(entries: Entries) -> str | None:
     """The fingerprint of the model that a lock names; None where it names none."""
     outs = {path: md5 for entry in entries.values() for path, md5 in entry.outs.items()}
@@ -71,13 +93,9 @@ def model_of(entries: Entries) -> str | None:
     return fingerprint(md5s) if all(md5s.values()) else None
 
 
-def bearing(root: Path, name: str, model: str) -> Released | None:
-    """The newest released version whose lock names this model (a fingerprint); None when there is none."""
-    for each in reversed(released(root, name)):
-        try:
-            entries = Revision(root=root, sha=each.commit).entries()
-        except InputError:  # a tag on a commit whose lock cannot be read stands for no model
-            continue
-        if model_of(entries) == model:
-            return each
-    return None
+def model_at(revision: Revision) -> str | None:
+    """The fingerprint of the model that a commit's lock names; None where it names none, or cannot be read."""
+    try:
+        return model_of(revision.entries())
+    except InputError:
+        return None

@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import os
 import re
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -18,9 +18,9 @@ from lockstep.errors import InputError, OutsideError
 from lockstep.lock import objects, seal
 from lockstep.lock.entries import Entries
 from lockstep.release import origin
-from lockstep.release.tags import Released, Version, model_of, released
+from lockstep.release.tags import FACTS, Released, Version, model_at, model_of, released, said
 from lockstep.report.contract_changes import contract_changes
-from lockstep.revision import Revision, git, git_bytes
+from lockstep.revision import Revision, git
 
 STAGING, PRODUCTION = "staging", "prod"
 """The stages of GTO that a version is assigned to."""
@@ -28,34 +28,37 @@ STAGING, PRODUCTION = "staging", "prod"
 FIRST = Version(1, 0, 0)
 ATTEMPTS = 5
 BOT = ("github-actions[bot]", "41898282+github-actions[bot]@users.noreply.github.com")
-_SAID = re.compile(r"^(?P<key>identity|digest|model): (?P<value>\S+)$", re.MULTILINE)
 
 
 @dataclass(frozen=True, kw_only=True)
 class Choice:
-    """A version's number and why it is that; `commit` is what its tag stands on. `known`: the tag was there already;
-    `proven`: and a release made it, for this very identity.
-    """
+    """A version's number and why it is that; `commit` is what its tag stands on. `known`: the tag was there already."""
 
     version: Version
     why: str
     commit: str
     known: bool = False
-    proven: bool = False
 
 
 def choose(root: Path, name: str, identity: str, head: Revision, entries: Entries) -> Choice:
     """The version of what `head` releases, as the tags here and the change since the highest version tell.
 
     An identity that was released keeps its version. Otherwise the first is v1.0.0; then major when callers break,
-    minor when model or data are others, else patch.
+    minor when model or data are others, else patch. Raises `InputError` when this commit has a tag that GTO cannot use.
     """
     known = released(root, name)
     for each in reversed(known):
-        if said(root, each.tag).get("identity") == identity and _model_at(root, each.commit) == model_of(entries):
-            return Choice(version=each.version, why="released before", commit=each.commit, known=True, proven=True)
+        if said(root, each.tag).get("identity") == identity and model_at(
+            Revision(root=root, sha=each.commit)
+        ) == model_of(entries):
+            return Choice(version=each.version, why="released before", commit=each.commit, known=True)
     for each in known:
         if each.commit == head.sha:
+            if git(root, "cat-file", "-t", f"refs/tags/{each.tag}") != "tag":
+                raise InputError(
+                    f"{each.tag} is a tag without a message, which GTO does not know: `git push {origin.REMOTE} "
+                    f"--delete refs/tags/{each.tag}` drops it, and the release makes its own"
+                )
             return Choice(version=each.version, why=f"tagged {each.tag} before", commit=head.sha, known=True)
     if not known:
         return Choice(version=FIRST, why="the first one", commit=head.sha)
@@ -63,10 +66,33 @@ def choose(root: Path, name: str, identity: str, head: Revision, entries: Entrie
     return Choice(version=version, why=why, commit=head.sha)
 
 
-def said(root: Path, tag: str) -> dict[str, str]:
-    """What a release wrote into its tag: identity, digest and model, by these names; empty for any other tag."""
-    found = git_bytes(root, "for-each-ref", "--format=%(contents)", f"refs/tags/{tag}")
-    return {each["key"]: each["value"] for each in _SAID.finditer(found.stdout.decode(errors="replace"))}
+def following(root: Path, name: str) -> tuple[Version, ...]:
+    """The numbers of which a new version must have one."""
+    known = released(root, name)
+    if not known:
+        return (FIRST,)
+    highest = known[-1].version
+    return (
+        Version(highest.major + 1, 0, 0),
+        Version(highest.major, highest.minor + 1, 0),
+        Version(highest.major, highest.minor, highest.patch + 1),
+    )
+
+
+def told(root: Path, name: str, version: Version) -> dict[str, dict[str, str]]:
+    """Identity, digest and model of a version by the tags that say so: its own first, then its stages', newest first.
+
+    A stage's tag says another digest than the version's where the image was gone, and had to be built again.
+    """
+    commits = [each.commit for each in released(root, name) if each.version == version]
+    stages = sorted(_staged(root, name), reverse=True) if commits else ()
+    named = [f"{name}@{version}", *(tag for _, tag, commit in stages if commit == commits[0])]
+    return {tag: facts for tag in named if (facts := said(root, tag))}
+
+
+def tells(root: Path, name: str, version: Version, about: Mapping[str, str]) -> bool:
+    """Does a tag of this version say just this identity, digest and model?"""
+    return dict(about) in told(root, name, version).values()
 
 
 def _next(root: Path, highest: Released, head: Revision, entries: Entries) -> tuple[Version, str]:
@@ -106,10 +132,6 @@ def _entries_at(root: Path, commit: str) -> Entries:
         return {}
 
 
-def _model_at(root: Path, commit: str) -> str | None:
-    return model_of(_entries_at(root, commit))
-
-
 def data_of(entries: Entries) -> dict[str, str]:
     """What the lock's first stages made, those that read no other's result: the md5 by path."""
     firsts = [entry for name, entry in entries.items() if not seal.upstream(entries, name)]
@@ -135,8 +157,7 @@ def register(root: Path, name: str, choice: Choice, about: Mapping[str, str]) ->
     tag = f"{name}@{choice.version}"
     if choice.known:  # the tags here are those of origin
         return tag
-    lines = "\n".join(f"{key}: {value}" for key, value in about.items())
-    message = f"{name} {choice.version}: {choice.why}\n\n{lines}\n"
+    message = _message(f"{name} {choice.version}: {choice.why}", about)
     _gto("register", root, name, ref=choice.commit, version=str(choice.version), message=message)
     ref = f"refs/tags/{tag}"
     try:
@@ -149,26 +170,39 @@ def register(root: Path, name: str, choice: Choice, about: Mapping[str, str]) ->
     return tag
 
 
+def _message(title: str, about: Mapping[str, str]) -> str:
+    lines = "\n".join(f"{key}: {about[key]}" for key in FACTS)
+    return f"{' '.join(title.split())}\n\n{lines}\n"
+
+
 def assigned(root: Path, name: str, stage: str) -> str:
     """The commit whose version is in a stage, as the newest of the stage's tags says; "" for none."""
-    form = re.compile(rf"{re.escape(name)}#{stage}(?P<none>!?)#(?P<number>\d+)")
-    newest, commit = 0, ""
+    ours = [(number, "" if "!#" in tag else commit) for number, tag, commit in _staged(root, name, stage)]
+    return max(ours, default=(0, ""))[1]
+
+
+def _staged(root: Path, name: str, stage: str = r"[a-z]+") -> Iterator[tuple[int, str, str]]:
+    """The tags of a stage, of all unless one is named: number, tag and commit."""
+    form = re.compile(rf"{re.escape(name)}#{stage}!?#(?P<number>\d+)")
     for line in git(root, "for-each-ref", "--format=%(refname:strip=2)%09%(objectname)%09%(*objectname)", "refs/tags").splitlines():  # fmt: skip # noqa: E501
         tag, own, peeled = line.split("\t")
-        if (found := form.fullmatch(tag)) and int(found["number"]) > newest:
-            newest, commit = int(found["number"]), "" if found["none"] else peeled or own
-    return commit
+        if found := form.fullmatch(tag):
+            yield int(found["number"]), tag, peeled or own
 
 
-def assign(root: Path, name: str, version: Version, stage: str) -> bool:
-    """Let a version be in a stage; was it not so before? Raises `InputError` when there is no such version."""
+def assign(root: Path, name: str, version: Version, stage: str, about: Mapping[str, str]) -> bool:
+    """Let a version be in a stage, and its tags say `about`: identity, digest and model. Was it not so before?
+
+    Raises `InputError` when there is no such version.
+    """
     for _ in range(ATTEMPTS):
         commits = [each.commit for each in released(root, name) if each.version == version]
         if not commits:
             raise InputError(f"there is no tag {name}@{version}: `lockstep release` makes it")
-        if assigned(root, name, stage) == commits[0]:
+        if assigned(root, name, stage) == commits[0] and tells(root, name, version, about):
             return False
-        made = _gto("assign", root, name, stage, version=str(version), force=True, message=f"{name} {version}: {stage}")
+        message = _message(f"{name} {version}: {stage}", about)
+        made = _gto("assign", root, name, stage, version=str(version), force=True, message=message)
         ref = f"refs/tags/{made.tag}"
         try:
             origin.push(root, ref, git(root, "rev-parse", ref), "")

@@ -64,11 +64,3 @@ class Wanted:
 
 PREFIX = "lockstep"
 """Begins the names of our labels."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class Shipped:
-    """What came of it: the registry's digest (`sha256:…`); was it there already?"""
-
-    digest: str
-    reused: bool
