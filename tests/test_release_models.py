@@ -96,7 +96,7 @@ def test_a_released_model_in_its_image_is_not_made_again(released: World, capfd:
     assert other.release().version == "v1.0.0"
     said = capfd.readouterr().err
     assert AGAIN not in said
-    assert "the image of v1.0.0 is in the registry" in said
+    assert "is released again, since the tag toy@v1.0.0 names it" in said
     assert not (other.root / ".dvc/cache/files").exists()
 
 

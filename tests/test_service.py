@@ -21,7 +21,7 @@ import httpx
 import pytest
 import yaml
 
-from conftest import ROOT
+from conftest import ROOT, require
 from lockstep.serving.fingerprint import of_folder
 from served import ROW, a_model, a_port, golden_of, process, said
 
@@ -64,8 +64,8 @@ def test_golden_rows_are_answered_to_the_bit_and_all_paths_are_ours(kind: str, f
     assert not list(log.glob("*.part"))
 
 
-@pytest.mark.skipif(not (ROOT / "model/model.onnx").exists(), reason="the worked example's model is not here")
 def test_the_worked_examples_golden_rows_are_answered_to_the_bit(tmp_path: Path) -> None:
+    require((ROOT / "model/model.onnx").exists(), "the worked example's model: `make repro` makes it")
     golden = golden_of(ROOT / "model")
     with process(ROOT / "model", "lockstep", tmp_path / "home") as running:
         assert replayed(running.url, golden) == golden["predictions"]

@@ -24,7 +24,8 @@ _GROUPS: Mapping[str, str] = {
 
 _HARMLESS = re.compile(
     r"params\.yaml|dvc\.lock|dvc\.lock\.seal|reports/[^/]*\.json|model/card\.md|LICENSE|schema/params\.schema\.json"
-    r"|[^/]*\.md|(docs|tests|benchmarks)/.*|(.*/)?[^/]*\.dvc|(.*/)?\.gitignore",
+    r"|[^/]*\.md|(docs|tests|benchmarks)/.*|(.*/)?[^/]*\.dvc|(.*/)?\.gitignore"
+    r"|bentofile\.yaml|deploy/.*",
     re.DOTALL,
 )
 _PATTERNS = {name: re.compile(pattern, re.DOTALL) for name, pattern in _GROUPS.items()}
