@@ -8,13 +8,13 @@ from pathlib import Path
 
 from lockstep.errors import OutsideError
 from lockstep.lock import objects
+from lockstep.release.bento import MODEL, SERVED
 from lockstep.remotes import transfer
+from lockstep.remotes.transfer import PR
 from lockstep.revision import Revision
 
-FILES = ("model/model.onnx", "model/contract.json", "model/golden.json")
+FILES = tuple(f"{MODEL}/{name}" for name in SERVED)
 """What a release ships, and what it tries it with."""
-
-PR = "pr"
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -18,11 +18,9 @@ from lockstep.lock import objects, rebuild, seal, verify
 from lockstep.lock.entries import FILE, Entries, parse
 from lockstep.lock.objects import Object
 from lockstep.lock.shortly import shortened
+from lockstep.release.bento import SERVED
 from lockstep.remotes import transfer
 from lockstep.revision import Revision, git
-
-FILES = ("model.onnx", "contract.json", "golden.json")
-"""What an image holds, by name in `model/`."""
 
 ROOM = ".dvc/tmp/lockstep"
 
@@ -58,11 +56,11 @@ def insist_true(root: Path) -> Entries:
 
 
 def md5s(entries: Entries) -> dict[str, str]:
-    """The md5 of each of `FILES` in the lock. Raises `InputError` when it names no model."""
+    """The md5 of each of `SERVED` in the lock. Raises `InputError` when it names no model."""
     outs = {path: md5 for entry in entries.values() for path, md5 in entry.outs.items()}
-    if lacking := [name for name in FILES if f"model/{name}" not in outs]:
+    if lacking := [name for name in SERVED if f"model/{name}" not in outs]:
         raise InputError(f"{FILE} names no model/{lacking[0]}: there is nothing to release")
-    return {name: outs[f"model/{name}"] for name in FILES}
+    return {name: outs[f"model/{name}"] for name in SERVED}
 
 
 def obtain(root: Path, head: Revision, entries: Entries, *, trusted: bool, progress: Progress) -> Path:
