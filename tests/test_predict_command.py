@@ -354,6 +354,36 @@ def test_refused_rows_go_to_the_quarantine_and_the_others_to_out(
     assert len(read(out)) == 8
 
 
+def test_lines_with_more_or_fewer_fields_are_refused_and_the_others_predicted(binary: Path, tmp_path: Path) -> None:
+    frame = pd.concat([rows_for(2000)] * 40)
+    header, *lines = written(frame, tmp_path / "in.csv").read_text().splitlines()
+    odd = {0: "7", 1: lines[1] + ",more", 3: "", 65_535: "1,2,3", 65_536: ",", len(lines): "8,9"}
+    source = tmp_path / "odd.csv"
+    mixed = list(lines)
+    for at, line in odd.items():
+        mixed.insert(at, line)
+    source.write_text("\n".join([header, *mixed, ""]))
+    assert run(tmp_path / "in.csv", tmp_path / "good.csv", "--model", binary, "--strict") == 0
+    assert run(source, tmp_path / "out.csv", "--model", binary) == 0
+    assert (tmp_path / "out.csv").read_bytes() == (tmp_path / "good.csv").read_bytes()
+    refused = read(tmp_path / "out.quarantine.csv")
+    names = header.split(",")
+    # An empty line is no row: those after it are one less.
+    rows = [at - (at > 3) for at in odd if odd[at]]
+    assert [int(row["_row"]) for row in refused] == rows
+    fields = [each.count(",") + 1 for each in odd.values() if each]
+    assert [row["_reasons"] for row in refused] == [f"expected {len(names)} fields, found {n}" for n in fields]
+    assert [row[names[0]] for row in refused] == [each.split(",")[0] for each in odd.values() if each]
+    assert run(source, tmp_path / "out.csv", "--model", binary, "--strict") == 3
+
+
+def test_a_file_of_nothing_but_odd_lines_is_refused_row_by_row(binary: Path, tmp_path: Path) -> None:
+    header = written(rows_for(1), tmp_path / "in.csv").read_text().splitlines()[0]
+    (tmp_path / "odd.csv").write_text(f"{header}\n1\n2\n")
+    assert run(tmp_path / "odd.csv", tmp_path / "out.csv", "--model", binary) == 3
+    assert [row["_row"] for row in read(tmp_path / "out.quarantine.csv")] == ["0", "1"]
+
+
 def test_a_mended_quarantine_can_be_sent_again(binary: Path, tmp_path: Path) -> None:
     frame = rows_for(10)
     frame.loc[3, "age"] = -11.0
@@ -440,7 +470,7 @@ def refused(capsys: pytest.CaptureFixture[str], *arguments: object) -> str:
     [
         (b"", "is empty"),
         (b"age,city\n", "has a header and no rows"),
-        (b"age,city\n1,Bonn,3\n", "expected 2 fields, found 3"),
+        (b'age,city\n"1,Bonn\n2,Kiel\n', "is a quote never closed?"),
         (b"age,age\n1,2\n", "both named `age`"),
         (b"age,city\n1,\xff\n", "is not UTF-8"),
         (b'age,city\n1,"Bonn\n', "quote"),
@@ -463,7 +493,7 @@ def test_a_damaged_end_of_a_file_leaves_no_half_of_the_answer(
     source = written(pd.concat([rows_for(2000)] * 40), tmp_path / "in.csv")
     whole = gzip.compress(source.read_bytes())
     for name, content in {
-        "a.csv": source.read_bytes() + b"1,2,3\n",
+        "a.csv": source.read_bytes() + b'1,"2,3\n4,5\n',
         "b.csv.gz": whole[: len(whole) // 2],
         "c.parquet": written(rows_for(), tmp_path / "good.parquet").read_bytes()[:-100],
     }.items():

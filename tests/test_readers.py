@@ -2,6 +2,8 @@ from __future__ import annotations
 
 import gzip
 import io
+import subprocess
+import sys
 from pathlib import Path
 
 import pyarrow as pa
@@ -57,6 +59,44 @@ def test_gzip_is_unpacked() -> None:
 def test_a_bad_csv_is_one_error_with_its_place(content: bytes, sentence: str) -> None:
     with pytest.raises(InputError, match=sentence):
         rows(content)
+
+
+SLOW = """
+import io, sys, time
+from lockstep.errors import InputError, exit_code
+from lockstep.sources import readers
+
+good = b"a,b\\n" + b"1,2\\n" * 600_000
+content = {
+    "first": b"a,b\\n3\\n" + good,
+    "late": good + b"3\\n" + good,
+    "encoding": good[:20_000] + b"\\xff,\\xff\\n" + good,
+}
+
+class Slow(io.BytesIO):
+    def read(self, size=-1):
+        time.sleep(0.1)
+        return super().read(size)
+
+def main():
+    reading = readers.read(lambda: Slow(content.get(sys.argv[1], good)), "a.csv")
+    if sys.argv[1] == "never left":
+        kept.append(reading)
+    for table in reading:
+        if sys.argv[1] not in content:
+            raise InputError("a.csv: enough")
+
+kept = []
+sys.exit(exit_code(main))
+"""
+
+
+@pytest.mark.parametrize("trouble", ["first", "late", "encoding", "consumer", "never left"])
+def test_a_program_that_stops_in_the_middle_of_a_slow_file_ends_with_its_own_exit_code(trouble: str) -> None:
+    """Arrow reads ahead in a thread; a Python that ended meanwhile would abort, with 134 and a dump of its state."""
+    done = subprocess.run([sys.executable, "-c", SLOW, trouble], capture_output=True, text=True, timeout=60)
+    assert (done.returncode, done.stderr.count("\n")) == (1, 1), done.stderr
+    assert done.stderr.startswith("error: a.csv")
 
 
 @pytest.mark.parametrize("cut", [5, 12, -3])

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import gzip
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
 from lockstep.errors import InputError
 from lockstep.rows.columns import refuse_twins
 from lockstep.rows.tables import ROW_GROUP
-from lockstep.sources import readers
+from lockstep.sources.csv_reader import Ragged, read_csv
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -41,11 +41,15 @@ def ending_of(path: Path) -> str:
 
 @dataclass(frozen=True)
 class Source:
-    """An opened file: its columns, about how many pieces it has, and the pieces, each of at most `PIECE` rows."""
+    """An opened file: its columns, about how many pieces it has, and the pieces, each of at most `PIECE` rows.
+
+    `ragged` says which rows of a piece, once it is there, have another length than the header.
+    """
 
     schema: Schema
     pieces: int | None
     tables: Iterator[pa.Table]
+    ragged: Ragged = field(default_factory=dict)
 
     @property
     def names(self) -> list[str]:
@@ -72,9 +76,11 @@ def _open_csv(path: Path, labels: set[str]) -> Source:
     def opened() -> IO[bytes]:
         return gzip.GzipFile(path, "rb") if ending_of(path) == ".csv.gz" else path.open("rb")  # type: ignore[return-value]
 
-    tables = _unpacked(_regrouped(readers.read_csv(opened, str(path))), path)
+    ragged: Ragged = {}
+    tables = _unpacked(_regrouped(read_csv(opened, str(path), ragged=ragged)), path)
     first = next(tables)
-    return Source(list(zip(first.schema.names, first.schema.types, strict=True)), None, _chained(first, tables))
+    schema = list(zip(first.schema.names, first.schema.types, strict=True))
+    return Source(schema, None, _chained(first, tables), ragged)
 
 
 def _unpacked(tables: Iterator[pa.Table], path: Path) -> Iterator[pa.Table]:
@@ -127,7 +133,7 @@ def _open_parquet(path: Path, labels: set[str]) -> Source:
     rows = file.metadata.num_rows
     if not rows:
         raise InputError(f"{path}: has columns and no rows")
-    schema = [(field.name, _plain(field.type)) for field in file.schema_arrow]
+    schema = [(each.name, _plain(each.type)) for each in file.schema_arrow]
     at_once = _rows_at_once(file, path)
     return Source(schema, -(-rows // at_once), _batches(file, path, at_once))
 

@@ -57,7 +57,10 @@ class Judge:
 
     def encode(self, typed: npt.NDArray[Any]) -> Matrix | None:
         """Typed values (n,) as the model reads them, by the code that training used."""
-        return None if self.feature is None else Encoding((self.feature,)).encode({self.name: typed}, self.style)
+        if self.feature is None:
+            return None
+        with np.errstate(over="ignore"):  # such rows are suspicious
+            return Encoding((self.feature,)).encode({self.name: typed}, self.style)
 
     @property
     def required(self) -> bool:

@@ -9,15 +9,17 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from lockstep.batch.files import ENDINGS, Source, ending_of, open_source
-from lockstep.batch.scorer import NUMBER, REASONS, Scorer
+from lockstep.batch.scorer import NUMBER, REASONS, Scored, Scorer
 from lockstep.batch.sinks import Sink
 from lockstep.errors import InputError
 from lockstep.models.model import load_contract
+from lockstep.sources.csv_reader import Ragged
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
-Track = Callable[[Iterator["pa.Table"], int | None], Iterator["pa.Table"]]
+Track = Callable[[Iterator[Scored], int | None], Iterator[Scored]]
+"""Shows progress: takes the results as they come, and how many there will be about."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -42,7 +44,7 @@ def predict(
     quarantine: Path | None = None,
     without: Collection[str] = (),
     prefix: str = "",
-    track: Track = lambda tables, pieces: tables,
+    track: Track = lambda scored, pieces: scored,
 ) -> Done:
     """Predict every row of `source` by the model of `folder`, and write those that it may serve to `out`.
 
@@ -93,15 +95,22 @@ def default_quarantine(out: Path) -> Path:
 
 def _score(source: Source, scorer: Scorer, kept: Sink, refused: Sink, track: Track) -> Counter[str]:
     unknown: Counter[str] = Counter()
-    first = 0
-    for table in track(source.tables, source.pieces):
-        scored = scorer.score(table, first)
+    scores = (scorer.score(*piece) for piece in _pieces(source))
+    for scored in track(scores, source.pieces):
         kept.write(scored.predicted)
         if len(scored.refused):
             refused.write(scored.refused)
         unknown.update(scored.unknown)
-        first += len(table)
     return unknown
+
+
+def _pieces(source: Source) -> Iterator[tuple[pa.Table, int, Ragged]]:
+    """Each table with the number of its first row in the file, and which of its rows (from 0) cannot be used."""
+    first = 0
+    for table in source.tables:
+        numbers = [number for number in source.ragged if number < first + len(table)]
+        yield table, first, {number - first: source.ragged.pop(number) for number in numbers}
+        first += len(table)
 
 
 def _scorer(source: Path, opened: Source, folder: Path, without: Collection[str], prefix: str) -> Scorer:

@@ -19,6 +19,7 @@ from lockstep.rows.roles import declared
 from lockstep.serving.fingerprint import SHORT, of_folder
 from lockstep.serving.predictor import ENDLESS, load
 from lockstep.serving.rows import Checker, Problem
+from lockstep.sources.csv_reader import Ragged
 from lockstep.spec import Task
 
 if TYPE_CHECKING:
@@ -71,13 +72,18 @@ class Scorer:
 
         return [*self._predictions.schema, (self._name_of_model, pa.string())]
 
-    def score(self, table: pa.Table, first: int) -> Scored:
-        """Judge and predict n rows; `first` is the number of the first one in its file."""
+    def score(self, table: pa.Table, first: int, ragged: Ragged) -> Scored:
+        """Judge and predict n rows; `first` is the number of the first one in its file.
+
+        Those in `ragged` (from 0, with the reason) are refused, whatever else they hold.
+        """
         parts = {judge.name: judge(table.column(judge.name).combine_chunks()) for judge in self._judges}
         suspicious = np.zeros(len(table), dtype=bool)
         for part in parts.values():
             suspicious |= part.suspicious
+        suspicious[[*ragged]] = False
         problems = list(self._problems(table, np.flatnonzero(suspicious)))
+        problems += [Problem(row=row, column=None, value=None, rule=rule) for row, rule in ragged.items()]
         refused = np.zeros(len(table), dtype=bool)
         refused[[problem.row for problem in problems]] = True
         predictions = self._predict({name: part.matrix for name, part in parts.items()}, ~refused)

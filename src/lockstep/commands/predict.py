@@ -18,9 +18,8 @@ from lockstep.errors import Refused
 from lockstep.running.console import say, track
 
 if TYPE_CHECKING:
-    import pyarrow as pa
-
     from lockstep.batch.predict import Done
+    from lockstep.batch.scorer import Scored
 
 PATH = click.Path(path_type=Path)
 
@@ -56,8 +55,8 @@ def predict(
     os.environ.update(OMP_NUM_THREADS="1", OPENBLAS_NUM_THREADS="1")
     from lockstep.batch import predict as batch
 
-    def drawn(tables: Iterator[pa.Table], pieces: int | None) -> Iterator[pa.Table]:
-        return track(tables, "predicting", pieces)
+    def drawn(scored: Iterator[Scored], pieces: int | None) -> Iterator[Scored]:
+        return track(scored, "predicting", pieces)
 
     with _ending_tidily():
         done = batch.predict(
