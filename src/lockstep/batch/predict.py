@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from lockstep.batch.ahead import in_order, useful_threads
 from lockstep.batch.files import ENDINGS, Source, ending_of, open_source
 from lockstep.batch.scorer import NUMBER, REASONS, Scored, Scorer
 from lockstep.batch.sinks import Sink
@@ -95,7 +96,7 @@ def default_quarantine(out: Path) -> Path:
 
 def _score(source: Source, scorer: Scorer, kept: Sink, refused: Sink, track: Track) -> Counter[str]:
     unknown: Counter[str] = Counter()
-    scores = (scorer.score(*piece) for piece in _pieces(source))
+    scores = in_order(lambda piece: scorer.score(*piece), _pieces(source), threads=useful_threads())
     for scored in track(scores, source.pieces):
         kept.write(scored.predicted)
         if len(scored.refused):
