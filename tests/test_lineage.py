@@ -132,12 +132,15 @@ def found(result: Result) -> dict[str, Any]:
 
 
 @contextmanager
-def service(answer: Mapping[str, Any] | bytes, status: int = 200) -> Iterator[str]:
-    """Something that answers at /version; its URL."""
+def service(answer: Mapping[str, Any] | bytes, status: int = 200, dropped: int = 0) -> Iterator[str]:
+    """Something that answers at /version, once it has `dropped` so many connections; its URL."""
+    drops = iter(range(dropped))
     body = answer if isinstance(answer, bytes) else json.dumps(answer).encode()
 
     class Handler(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
+            if next(drops, None) is not None:
+                return
             self.send_response(status if self.path == "/version" else 404)
             self.send_header("Content-Length", str(len(body)))
             self.end_headers()
@@ -308,7 +311,23 @@ def test_what_is_no_service_of_ours_ends_with_4(world: World, run: Run, answer: 
 def test_a_service_that_is_away_ends_with_4_and_its_password_is_not_told(run: Run) -> None:
     result = run("http://ada:secret@127.0.0.1:1")
     assert code(result) == 4
+    assert "asked 3 times, the last time: Connection refused" in said(result)
     assert "secret" not in said(result)
+
+
+@pytest.mark.parametrize("url", ["http://ada:secret@127.0.0.1:x", "http://ada:secret@[::1", "http://ada:secret@"])
+def test_a_url_that_is_none_does_not_tell_its_password(run: Run, url: str) -> None:
+    result = run(url)
+    assert code(result) in (1, 4)
+    assert "secret" not in said(result)
+
+
+@pytest.mark.parametrize(("dropped", "ends"), [(1, 0), (2, 0), (3, 4)])
+def test_a_service_that_drops_connections_is_asked_again(world: World, run: Run, dropped: int, ends: int) -> None:
+    with service(version_of(world.wanted("v1.1.0", "b")), dropped=dropped) as url:
+        result = run(url)
+    assert code(result) == ends
+    assert ("the last time: " in said(result)) == bool(ends)
 
 
 @pytest.mark.parametrize(

@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 import re
+import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -34,6 +35,9 @@ _OPEN = "org.opencontainers.image"
 _DATA = f"{PREFIX}.data."
 PATIENCE = (5, 20)
 """Seconds to connect to a service, and to wait for its answer."""
+
+TRIES, PAUSE = 3, 0.3
+"""A service that is being rolled out drops a connection now and then; seconds to wait, longer each time."""
 
 MOST = 100_000
 """Bytes of an answer."""
@@ -169,18 +173,37 @@ def of_image(address: str, reference: str) -> Claim | None:
     )
 
 
+def _asked(place: str) -> tuple[int, bytes]:
+    import requests
+
+    with requests.get(place, timeout=PATIENCE, stream=True, allow_redirects=False) as answer:
+        return answer.status_code, next(answer.iter_content(MOST), b"")
+
+
+def _reason(error: BaseException) -> str:
+    """What the system said, such as "Connection refused". Not what lies around it, which may quote a password."""
+    first, name = error, type(error).__name__
+    while inner := first.__cause__ or first.__context__:
+        first = inner
+    known = first if isinstance(first, OSError) and first is not error else None
+    return (known.strerror or str(known) or name) if known else name
+
+
 def of_service(url: str) -> Claim:
     """What a running service says at /version. Raises `OutsideError` when it cannot be asked or is none of ours."""
     import requests
 
     place = f"{url.rstrip('/').removesuffix('/version')}/version"
     shown = without_secrets(place)
-    try:
-        with requests.get(place, timeout=PATIENCE, stream=True, allow_redirects=False) as answer:
-            content = next(answer.iter_content(MOST), b"")
-            status = answer.status_code
-    except requests.RequestException as error:
-        raise OutsideError(f"{shown} could not be asked: {type(error).__name__}. Does the service run?") from None
+    for attempt in range(1, TRIES + 1):
+        try:
+            status, content = _asked(place)
+            break
+        except requests.RequestException as error:
+            if attempt == TRIES:
+                tried = f"asked {TRIES} times, the last time: {_reason(error)}"
+                raise OutsideError(f"{shown} could not be asked ({tried}). Does the service run?") from None
+            time.sleep(PAUSE * attempt)
     told = _mapping(content) if status == 200 else {}
     if "model" not in told:
         raise OutsideError(f"{shown} answered {status}, but not as a service of ours does")
