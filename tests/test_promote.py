@@ -13,8 +13,9 @@ from click.testing import CliRunner
 from github_stand_in import Fault, GitHub, Pull
 from lockstep.commands.promote import promote as command
 from lockstep.errors import InputError, OutsideError, Refused
-from lockstep.github.api import Api
-from lockstep.release import earlier, origin, promote, superseded
+from lockstep.github import repository
+from lockstep.github.api import Api, of_clone
+from lockstep.release import earlier, promote, superseded
 from lockstep.revision import git
 from release_world import World, made, released, world  # noqa: F401
 
@@ -241,15 +242,20 @@ def test_a_record_that_was_broken_by_hand_is_a_sentence(released: World, text: s
 
 
 @pytest.mark.parametrize(
-    ("url", "repository"),
+    ("url", "named"),
     [
         ("https://github.com/acme/flights.git", "acme/flights"), ("git@github.com:acme/flights.git", "acme/flights"),
-        ("https://github.com/acme/flights", "acme/flights"), ("https://example.org/acme/flights.git", ""),
+        ("https://github.com/acme/flights", "acme/flights"), ("https://example.org/acme/flights.git", None),
     ],
 )  # fmt: skip
-def test_origin_says_which_repository_at_github_it_is(world: World, url: str, repository: str) -> None:
+def test_origin_says_which_repository_at_github_it_is(world: World, url: str, named: str | None) -> None:
     git(world.root, "remote", "set-url", "origin", url)
-    assert origin.repository(world.root) == repository
+    assert repository.of(world.root, {}) == named
+    found = of_clone(world.root, {"GITHUB_TOKEN": "t"})
+    assert (found.repository if found else None) == named
+    assert of_clone(world.root, {}) is None
+    assert repository.of(world.root, {"GITHUB_REPOSITORY": "a/b"}) == "a/b"
+    assert (repository.of(world.root, {"GITHUB_SERVER_URL": "https://example.org"}) is None) is (named is not None)
 
 
 def test_the_command_says_what_came_of_it(released: World, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -9,11 +9,10 @@ from typing import TYPE_CHECKING
 
 import click
 
-from lockstep.errors import InputError, OutsideError, Refused
+from lockstep.errors import OutsideError, Refused
 from lockstep.running.console import say
 
 if TYPE_CHECKING:
-    from lockstep.github.api import Api
     from lockstep.release.kept import Kept
     from lockstep.release.rollback import Back
     from lockstep.release.tags import Released
@@ -72,27 +71,14 @@ def _insist(to: Released, found: Kept, *, rebuild: bool) -> None:
 
 def _pushed(root: Path, back: Back) -> str:
     """The pull request's address; "" where it is left to people."""
+    from lockstep.github import api
     from lockstep.release import rollback as way
 
     way.push(root, back)
-    api = _api(root)
-    if api is None:
+    hub = api.of_clone(root, os.environ)
+    if hub is None:
         return ""
-    return way.propose(api, back, starts_runs=os.environ.get("GITHUB_ACTIONS") != "true")
-
-
-def _api(root: Path) -> Api | None:
-    from lockstep.doctor.clone import Clone
-    from lockstep.github import api
-
-    if not os.environ.get("GITHUB_TOKEN"):
-        return None
-    repository = Clone(root=root, environ=os.environ).repository
-    if repository is None:
-        raise InputError(
-            "GITHUB_TOKEN is set, and neither GITHUB_REPOSITORY nor `origin` says which repository it is for"
-        )
-    return api.from_environment({**os.environ, "GITHUB_REPOSITORY": repository})
+    return way.propose(hub, back, starts_runs=os.environ.get("GITHUB_ACTIONS") != "true")
 
 
 def _facts(back: Back, address: str) -> dict[str, object]:

@@ -7,9 +7,9 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
-from urllib.parse import urlsplit
 
 from lockstep.errors import InputError, OutsideError
+from lockstep.github import repository
 from lockstep.remotes import config
 from lockstep.revision import default_branch, git_bytes
 
@@ -45,8 +45,7 @@ class Clone:
     @cached_property
     def repository(self) -> str | None:
         """`OWNER/NAME` on GitHub: of the workflow that this runs in, else of `origin`; None for another host."""
-        server = urlsplit(self.environ.get("GITHUB_SERVER_URL") or "https://github.com").hostname or ""
-        return self.environ.get("GITHUB_REPOSITORY") or repository_of(self.origin or "", server)
+        return repository.of(self.root, self.environ)
 
     @cached_property
     def branch(self) -> str | None:
@@ -166,21 +165,3 @@ class Clone:
         from lockstep.github.api import part
 
         return self._shaped(f"branches/{part(self.branch)}/protection", dict) if self.branch else {}
-
-
-def repository_of(url: str, server: str = "github.com") -> str | None:
-    """`OWNER/NAME` of a repository on GitHub, however git's URL is written.
-
-    >>> repository_of("git@github.com:team/flights.git"), repository_of("https://github.com/team/flights")
-    ('team/flights', 'team/flights')
-    >>> repository_of("ssh://git@github.com:22/team/flights.git"), repository_of("/srv/git/flights.git")
-    ('team/flights', None)
-    """
-    if "://" not in url:
-        host, colon, path = url.partition(":")
-        host = host.rpartition("@")[2] if colon else ""
-    else:
-        parts = urlsplit(url)
-        host, path = parts.hostname or "", parts.path
-    name = path.strip("/").removesuffix(".git")
-    return name if host == server and name.count("/") == 1 else None

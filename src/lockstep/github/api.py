@@ -9,8 +9,11 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import quote, urlsplit
 
 from lockstep.errors import InputError, OutsideError
+from lockstep.github.repository import of
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     import requests
 
 URL = "https://api.github.com"
@@ -168,6 +171,12 @@ def from_environment(environ: Mapping[str, str]) -> Api:
     if repository.count("/") != 1:
         raise InputError(f"GITHUB_REPOSITORY is `{repository}`, not `OWNER/NAME`")
     return Api(repository=repository, token=token, url=environ.get("GITHUB_API_URL") or URL)
+
+
+def of_clone(root: Path, environ: Mapping[str, str]) -> Api | None:
+    """The API for a clone's repository; None without a token, or where the clone is of no repository on GitHub."""
+    repository = of(root, environ) if environ.get("GITHUB_TOKEN") else None
+    return from_environment({**environ, "GITHUB_REPOSITORY": repository}) if repository else None
 
 
 def part(name: str) -> str:

@@ -29,7 +29,6 @@ ENVIRONMENTS = (STAGING, PRODUCTION)
 FIELDS = ("name", "image", "digest", "version", "identity", "model", "commit", "lock")
 
 _LABEL = re.compile(r"\w[\w.-]{0,127}", re.ASCII)
-DIGEST = re.compile(r"sha256:[0-9a-f]{64}")
 _VERSION = re.compile(r"(?:[a-z][a-z0-9-]*@)?v?\d+\.\d+\.\d+")
 _OPEN = "org.opencontainers.image"
 _DATA = f"{PREFIX}.data."
@@ -107,7 +106,9 @@ def _version(root: Path, asked: str, project: str) -> Heard:
 def _image(root: Path, asked: str, address: str) -> Heard:
     """An image by name, or by its digest alone."""
     place, reference = _split(asked)
-    records = [each for each in _records(root) if each[1].digest == reference] if DIGEST.fullmatch(reference) else []
+    records = (
+        [each for each in _records(root) if each[1].digest == reference] if registry.DIGEST.fullmatch(reference) else []
+    )
     place = place or next((record.image for _, record in records), "") or address
     if not place:
         raise InputError(
@@ -125,13 +126,13 @@ def _split(asked: str) -> tuple[str, str]:
     >>> _split("127.0.0.1:5000/a/b:id-1"), _split("ghcr.io/a/b")
     (('127.0.0.1:5000/a/b', 'id-1'), ('ghcr.io/a/b', 'latest'))
     """
-    if DIGEST.fullmatch(asked):
+    if registry.DIGEST.fullmatch(asked):
         return "", asked
     place, at, digest = asked.partition("@")
     before, colon, tag = place.rpartition(":")
     if not colon or "/" in tag:
         before, tag = place, "latest"
-    wrong = not DIGEST.fullmatch(digest) if at else not _LABEL.fullmatch(tag)
+    wrong = not registry.DIGEST.fullmatch(digest) if at else not _LABEL.fullmatch(tag)
     if wrong or "/" not in before or not registry.is_address(before):
         raise InputError(
             f"`{asked}` is none of: an image such as ghcr.io/owner/name:tag, a digest, a version such as v1.2.0, a "

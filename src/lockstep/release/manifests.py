@@ -20,7 +20,6 @@ KUSTOMIZATION = "base/kustomization.yaml"
 """The file of an environment that a release rewrites. All overlays inherit from it."""
 
 _RENDERED = ("base", "components", "overlays")
-_DIGEST = re.compile(r"sha256:[0-9a-f]{64}")
 _PINNED = re.compile(r"[^@\s]+(?:@sha256:[0-9a-f]{64}|:(?!latest$)[\w.-]*\d[\w.-]*)")
 _UNUSABLE = ".invalid"
 
@@ -143,5 +142,5 @@ def _wrong_address(address: str) -> Iterator[str]:
 
 
 def _wrong_digest(digest: str) -> Iterator[str]:
-    if not _DIGEST.fullmatch(digest) or digest == f"sha256:{0:064x}":
+    if not registry.DIGEST.fullmatch(digest) or digest == f"sha256:{0:064x}":
         yield f"`{digest}` is not a digest, `sha256:` and 64 hexadecimal digits"

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import re
 import subprocess
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -103,13 +102,6 @@ def tip(root: Path, branch: str) -> str:
     """The commit that a branch of origin is at now; "" without one."""
     ref = f"refs/heads/{branch}"
     return _refs(root, ref)[1].get(ref, "")
-
-
-def repository(root: Path) -> str:
-    """`OWNER/NAME` where origin is at GitHub, else ""."""
-    found = git_bytes(root, "remote", "get-url", REMOTE).stdout.decode(errors="replace").strip()
-    match = re.fullmatch(r"(?:https://|ssh://git@|git@)github\.com[/:]([\w.-]+/[\w.-]+?)(?:\.git)?/?", found)
-    return match[1] if match else ""
 
 
 def insist_merged(root: Path, seen: Seen, head: Revision) -> None:

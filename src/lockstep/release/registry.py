@@ -27,7 +27,7 @@ LOOK, SEND = 120.0, 1800.0
 _ADDRESS = re.compile(
     r"[a-z0-9][a-z0-9.-]*(:\d+)?(/[a-z0-9]+([._-]+[a-z0-9]+)*)+|\[[0-9a-f:]+\](:\d+)?(/[a-z0-9._-]+)+"
 )
-_DIGEST = re.compile(r"sha256:[0-9a-f]{64}")
+DIGEST = re.compile(r"sha256:[0-9a-f]{64}")
 _UNKNOWN = re.compile(
     r"(manifest|name|repository)[ _]unknown|manifest for .* not found|repository name not known|RepositoryNotFound",
     re.I,
@@ -103,7 +103,7 @@ def find(address: str, reference: str) -> Image | None:
             f"{error}\nIs the registry up, and is this machine logged in there (`skopeo login`, `podman login` or "
             "`docker login`)? It is safe to repeat"
         ) from None
-    if not _DIGEST.fullmatch(found.digest):
+    if not DIGEST.fullmatch(found.digest):
         raise OutsideError(f"the registry gave no digest for {name}")
     return found
 
@@ -118,7 +118,7 @@ def send(engine: Engine, image: str, address: str, tag: str) -> str:
         digest = _docker(engine, image, target) if engine.name == "docker" else _push(engine, image, target)
     except outside.Failed as error:
         raise OutsideError(f"{error}\nNothing refers to what got through: it is safe to repeat") from None
-    sent = find(address, digest) if _DIGEST.fullmatch(digest) else None
+    sent = find(address, digest) if DIGEST.fullmatch(digest) else None
     if sent is None or sent.digest != digest:
         raise OutsideError(
             f"{target} was pushed, but the registry does not have it as {digest or 'any digest'}: repeat"

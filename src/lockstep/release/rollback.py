@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from lockstep.errors import InputError, OutsideError, nearest
+from lockstep.github import pulls
 from lockstep.github.api import Api
 from lockstep.release import deployment, earlier, origin
 from lockstep.release.superseded import told
@@ -177,10 +178,10 @@ def propose(api: Api, back: Back, *, starts_runs: bool) -> str:
 
     What a workflow's own token opens starts no run: unless it `starts_runs`, the run that judges it is started here.
     """
-    owner = api.repository.partition("/")[0]
     title, _, body = back.message.partition("\n\n")
-    found = next(iter(api.pages("pulls", state="open", head=f"{owner}:{back.branch}", base=back.base)), None)
-    pull = found or api.post("pulls", {"title": title, "body": body, "head": back.branch, "base": back.base})
+    found = pulls.find(api, back.base, lambda branch: branch == back.branch)
+    # What people have written into one that is open stays.
+    pull = found or pulls.put(api, None, branch=back.branch, base=back.base, title=title, body=body)
     if not starts_runs:
         content = {"ref": back.branch, "inputs": {"number": str(pull["number"])}}
         api.post(f"actions/workflows/{PULLS}/dispatches", content)
