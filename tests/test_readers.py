@@ -11,7 +11,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from lockstep.errors import InputError
-from lockstep.sources import readers
+from lockstep.sources import csv_reader, readers
 
 
 def rows(content: bytes, name: str = "a.csv") -> list[dict[str, object]]:
@@ -43,6 +43,7 @@ def test_gzip_is_unpacked() -> None:
         (b"", "a.csv: is empty"),
         (b"\n1,2\n", "line 1: expected column names"),
         (b"a,b\n", "has a header and no rows"),
+        (b"a,b", "has a header and no rows"),
         (b"a,b\n1,2\n3\n", r"row 3 \(the header is row 1\): expected 2 fields, found 1$"),
         (b"a,b\n1,2\n3,4,5\n", "row 3 .* expected 2 fields, found 3$"),
         (b"a,b,a\n1,2,3\n", "line 1: columns 1 and 3 are both named `a`"),
@@ -59,6 +60,31 @@ def test_gzip_is_unpacked() -> None:
 def test_a_bad_csv_is_one_error_with_its_place(content: bytes, sentence: str) -> None:
     with pytest.raises(InputError, match=sentence):
         rows(content)
+
+
+def lenient(content: bytes) -> tuple[list[dict[str, object]], csv_reader.Ragged]:
+    ragged: csv_reader.Ragged = {}
+    tables = csv_reader.read_csv(lambda: io.BytesIO(content), "a.csv", ragged=ragged)
+    return [row for table in tables for row in table.to_pylist()], ragged
+
+
+def test_rows_of_another_length_stand_where_they_were_when_they_are_asked_for() -> None:
+    found, ragged = lenient(b"a,b\n" + b'1,2\n3\n\n"x,y",5,6\n7,8\n' * 100_000 + b"9\n")
+    one = [{"a": "1", "b": "2"}, {"a": "3", "b": None}, {"a": "x,y", "b": "5"}, {"a": "7", "b": "8"}]
+    assert found == one * 100_000 + [{"a": "9", "b": None}]
+    assert [*ragged] == [row for row in range(400_000) if row % 4 in (1, 2)] + [400_000]
+    assert {*ragged.values()} == {"expected 2 fields, found 1", "expected 2 fields, found 3"}
+
+
+def test_a_long_value_in_a_row_of_another_length_is_a_value() -> None:
+    found, ragged = lenient(b"a,b\n1,2\n" + b"x" * 900_000 + b"\n")
+    assert ([len(str(row["a"])) for row in found], [*ragged]) == ([1, 900_000], [1])
+
+
+def test_rows_of_another_length_without_end_are_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(csv_reader, "MOST", 100_000)
+    with pytest.raises(InputError, match=r"row 2 .* found 1, and so on; are the columns separated by commas\?$"):
+        lenient(b"a,b\n" + b"1;2\n" * 1000)
 
 
 SLOW = """

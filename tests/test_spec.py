@@ -73,6 +73,7 @@ def test_a_misspelt_key_names_line_key_value_what_is_allowed_and_the_nearest(sai
     ("overrides", "sentence"),
     [
         ({"project.question": 12}, "3: project.question: 12 is not text. Expected: the question the model answers"),
+        ({"project.name": "churn-"}, '2: project.name: "churn-" does not fit. Expected: a short name'),
         ({"project.name": "Our Churn"}, '2: project.name: "Our Churn" does not fit. Expected: a short name'),
         ({"project.question": ""}, "3: project.question: this is empty. Give at least one."),
         ({"train.seed": -1}, "35: train.seed: -1 is out of range: it must be at least 0."),

@@ -31,6 +31,11 @@ Types = Mapping[str, "pa.DataType"]
 BLOCK = 1 << 20
 """Bytes of CSV parsed at a time, and the longest value. Arrow reads some blocks ahead, all of them in memory."""
 
+MOST = 64 << 20
+"""Bytes of rows of another length that wait for their block, each with its `ROW` bytes of Python."""
+
+ROW = 300
+
 PATIENCE = 5.0
 """Seconds in which arrow should have let go of a file."""
 
@@ -166,44 +171,65 @@ class _OddRows:
     def __init__(self, names: list[str], where: str, ragged: Ragged | None) -> None:
         self._names, self._where, self._ragged = names, where, ragged
         self._skipped: deque[Any] = deque()
+        self._waiting = 0
+        csv.field_size_limit(BLOCK)
 
     def skip(self, row: Any) -> str:
         """What arrow calls."""
         self._skipped.append(row)
-        return "skip"
+        self._waiting += len(row.text) + ROW
+        return "skip" if self._ragged is not None and self._waiting <= MOST else "error"
 
     def refuse(self) -> None:
         """Raise `InputError` for the first of them, where they are an error."""
         for row in self._skipped:
-            # A line break in it: a quote that never closes has swallowed what follows.
-            if self._ragged is None or "\n" in row.text.strip():
-                found = f"{_sentence(row)}{'; is a quote never closed?' if self._ragged is not None else ''}"
-                raise InputError(f"{self._where}, row {row.number} (the header is row 1): {found}")
+            if self._ragged is None:
+                raise self._error(row, "")
+            # A quote that never closes has swallowed what follows.
+            if "\n" in row.text.strip():
+                raise self._error(row, "; is a quote never closed?")
+        if self._waiting > MOST:
+            raise self._error(self._skipped[0], ", and so on; are the columns separated by commas?")
+
+    def _error(self, row: Any, more: str) -> InputError:
+        return InputError(f"{self._where}, row {row.number} (the header is row 1): {_sentence(row)}{more}")
 
     def put_back(self, table: pa.Table, first: int) -> pa.Table:
         """The table, whose first row is the file's row `first` (from 0), with the skipped rows that belong into it."""
+        import numpy as np
         import pyarrow as pa
 
         self.refuse()
-        # Arrow may be some blocks ahead: what it skips there comes later.
-        while self._skipped and (at := self._skipped[0].number - 2 - first) <= len(table):
+        due = list(self._due(len(table), first))
+        if not due:
+            return table
+        order = np.insert(np.arange(len(table)), [at for at, _ in due], len(table) + np.arange(len(due)))
+        odd = self._as_table([row.text for _, row in due])
+        return pa.concat_tables([table, odd]).combine_chunks().take(pa.array(order))
+
+    def _due(self, taken: int, first: int) -> Iterator[tuple[int, Any]]:
+        """The skipped rows among `taken` rows that arrow took, each with the number of those before it.
+
+        Arrow may be some blocks ahead: what it skips there comes later.
+        """
+        put = 0
+        while self._skipped and (at := self._skipped[0].number - 2 - first - put) <= taken:
             row = self._skipped.popleft()
-            table = pa.concat_tables([table.slice(0, at), self._as_table(row.text), table.slice(at)])
-            cast(Ragged, self._ragged)[first + at] = _sentence(row)
-        return table
+            self._waiting -= len(row.text) + ROW
+            cast(Ragged, self._ragged)[first + at + put] = _sentence(row)
+            put += 1
+            yield at, row
 
     def none(self) -> pa.Table:
         """No rows."""
+        return self._as_table([])
+
+    def _as_table(self, texts: list[str]) -> pa.Table:
         import pyarrow as pa
 
-        return pa.table([pa.array([], pa.string())] * len(self._names), names=self._names)
-
-    def _as_table(self, text: str) -> pa.Table:
-        import pyarrow as pa
-
-        fields = next(csv.reader([text]), [])[: len(self._names)]
-        fields += [""] * (len(self._names) - len(fields))
-        return pa.table([pa.array([field or None], pa.string()) for field in fields], names=self._names)
+        rows = [next(csv.reader([text]), []) for text in texts]
+        columns = [[(row[at] or None) if at < len(row) else None for row in rows] for at in range(len(self._names))]
+        return pa.table([pa.array(column, pa.string()) for column in columns], names=self._names)
 
 
 def _sentence(row: Any) -> str:
@@ -251,6 +277,8 @@ def _check_quotes(open_file: Open, where: str) -> None:
 
 
 def _explain(open_file: Open, where: str, error: Exception) -> NoReturn:
+    if "Empty CSV file" in str(error):  # a header without a line break
+        raise InputError(f"{where}: has a header and no rows") from error
     if "invalid UTF8" in str(error):
         _refuse_encoding(open_file, where)
     if "straddling" in str(error):

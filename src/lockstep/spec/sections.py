@@ -18,7 +18,10 @@ class Project(Section):
 
     name: Annotated[
         str,
-        Field(pattern=r"^[a-z][a-z0-9-]{0,62}$", description="a short name: lower-case letters, digits and dashes"),
+        Field(
+            pattern=r"^[a-z]([a-z0-9-]{0,61}[a-z0-9])?$",
+            description="a short name: lower-case letters, digits, and dashes between them",
+        ),
     ]
     question: Annotated[str, Field(min_length=1, description="the question the model answers, and when it is asked")]
 
