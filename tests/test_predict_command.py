@@ -474,6 +474,7 @@ def refused(capsys: pytest.CaptureFixture[str], *arguments: object) -> str:
         (b"age,age\n1,2\n", "both named `age`"),
         (b"age,city\n1,\xff\n", "is not UTF-8"),
         (b'age,city\n1,"Bonn\n', "quote"),
+        (b"age;city\n1;Bonn\n", "there is no column `since`, which the model reads. The file has one column"),
     ],
 )
 def test_a_csv_that_cannot_be_read_is_an_error_and_out_stays(
@@ -598,12 +599,8 @@ def test_a_full_disk_is_said_and_leaves_what_was_there(
 
 def started(source: Path, out: Path, model: Path) -> subprocess.Popen[bytes]:
     """A run in a process of its own, which has begun to write."""
-    code = (
-        "import sys; from lockstep import errors; from lockstep.commands.predict import predict; "
-        "sys.exit(errors.exit_code(lambda: predict.main(sys.argv[1:], standalone_mode=False)))"
-    )
     before = set(out.parent.glob(".out*.part"))
-    running = subprocess.Popen([sys.executable, "-c", code, str(source), str(out), "--model", str(model)])
+    running = subprocess.Popen(["lockstep", "predict", str(source), str(out), "--model", str(model)])
     end = time.monotonic() + 60
     while not set(out.parent.glob(".out*.part")) - before:
         assert running.poll() is None
@@ -634,6 +631,27 @@ def test_a_run_that_is_killed_leaves_nothing_or_what_the_next_run_removes(binary
     finally:
         living.kill()
         living.wait()
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_second_signal_does_not_disturb_the_tidying_up(binary: Path, tmp_path: Path, number: signal.Signals) -> None:
+    source, out = written(pd.concat([rows_for(3000)] * 100), tmp_path / "in.csv"), tmp_path / "out.csv"
+    for pause in (0, 0.002, 0.01, 0.03):
+        ended = started(source, out, binary)
+        ended.send_signal(number)
+        while ended.poll() is None:
+            time.sleep(pause or 0.0005)
+            ended.send_signal(number)
+        assert ended.returncode == 128 + number
+        assert not list(tmp_path.glob(".out*"))
+
+
+def test_what_can_be_read_only_once_is_refused(
+    binary: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    os.mkfifo(tmp_path / "in.csv")
+    said = refused(capsys, tmp_path / "in.csv", tmp_path / "out.csv", "--model", binary)
+    assert "no file that can be read more than once: write its rows to a file first" in said
 
 
 def test_a_file_system_that_refuses_a_file_is_named_in_a_sentence(

@@ -64,6 +64,8 @@ def open_source(path: Path, labels: Iterable[str] = ()) -> Source:
     """
     opener = _open_csv if ".csv" in ending_of(path) else _open_parquet
     try:
+        if path.exists() and not (path.is_file() or path.is_dir()):
+            raise InputError(f"{path} is no file that can be read more than once: write its rows to a file first")
         with path.open("rb"):
             return opener(path, set(labels))
     except FileNotFoundError:

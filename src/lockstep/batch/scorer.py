@@ -171,6 +171,8 @@ class Scorer:
             if judge.name in names or judge.column.private or (judge.name in without and not judge.required):
                 continue
             hint = nearest(judge.name, [name for name in names if name not in declared(self.learned.contract)])
+            if len(names) == 1 and any(sign in names[0] for sign in ";\t|"):
+                hint = " The file has one column: in a CSV here, commas separate columns."
             way = "" if judge.required else f" If it is to count as missing in every row, say `--without {judge.name}`."
             raise InputError(f"there is no column `{judge.name}`, which the model reads.{hint}{way}")
         features = {judge.name for judge in self._features()}

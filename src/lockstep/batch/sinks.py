@@ -36,7 +36,7 @@ class Sink:
         self.path = path
         self.rows = 0
         self._schema, self._ending = schema, ending_of(path)
-        self._part = path.with_name(f".{path.name}.{os.urandom(4).hex()}.part")
+        self._part = path.with_name(f".{path.name}.{os.urandom(8).hex()}.part")
         self._begun = False
         self._resources = ExitStack()
         self._writer: _Csv | _Parquet | None = None
@@ -64,8 +64,8 @@ class Sink:
     def _held(self) -> IO[bytes]:
         """A new file, held by us; another where a run that clears up was quicker to take it for a leftover."""
         while True:
+            self._begun = True  # before it is there: a signal may come between the two
             file = self._part.open("xb")
-            self._begun = True
             hold(file.fileno())
             with suppress(FileNotFoundError):
                 if os.path.samestat(self._part.stat(), os.fstat(file.fileno())):

@@ -71,16 +71,25 @@ def predict(
 
 @contextmanager
 def _ending_tidily() -> Iterator[None]:
-    """SIGTERM, which a scheduler sends, ends us as Ctrl-C does: nothing half-written stays."""
+    """SIGTERM, which a scheduler sends, ends us as Ctrl-C does: nothing half-written stays. One of them is enough: the
+    next must not disturb the tidying up.
+    """
 
     def end(number: int, frame: FrameType | None) -> None:
-        raise SystemExit(128 + number)
+        for each in before:
+            signal.signal(each, signal.SIG_IGN)
+        raise KeyboardInterrupt if number == signal.SIGINT else SystemExit(128 + number)
 
-    before = signal.signal(signal.SIGTERM, end)
+    found = {each: signal.getsignal(each) for each in (signal.SIGINT, signal.SIGTERM)}
+    before = {each: was for each, was in found.items() if was not in (None, signal.SIG_IGN)}
+    for each in before:
+        signal.signal(each, end)
     try:
         yield
     finally:
-        signal.signal(signal.SIGTERM, before)
+        for each, was in before.items():
+            if signal.getsignal(each) is end:
+                signal.signal(each, was)
 
 
 def _tell(done: Done) -> None:

@@ -54,6 +54,7 @@ def read_csv(
     """
     import pyarrow as pa
 
+    csv.field_size_limit(BLOCK)
     names = _header(open_file, where)
     odd = _OddRows(names, where, ragged)
     rows, quoted_breaks = 0, False
@@ -172,7 +173,6 @@ class _OddRows:
         self._names, self._where, self._ragged = names, where, ragged
         self._skipped: deque[Any] = deque()
         self._waiting = 0
-        csv.field_size_limit(BLOCK)
 
     def skip(self, row: Any) -> str:
         """What arrow calls."""
