@@ -70,7 +70,7 @@ def test_every_custom_resource_says_what_its_definition_allows(overlay: str) -> 
 
 def test_the_examples_for_flux_and_argo_cd_say_what_their_definitions_allow() -> None:
     paths = sorted((deployed.DEPLOY / "examples").rglob("*.yaml"))
-    assert len(paths) == 5
+    assert len(paths) == 6
     for path in paths:
         assert custom_problems(yaml.safe_load(path.read_text())) == [], path
 
@@ -367,6 +367,28 @@ def test_the_canary_is_production_with_other_steps() -> None:
     changed = {key for key, each in plain.items() if ours[key] != each}
     assert changed == {("HorizontalPodAutoscaler", "lockstep-service")}
     assert {kind for kind, _ in set(ours) - set(plain)} == {"Rollout", "AnalysisTemplate"}
+
+
+def test_flux_does_not_wait_for_a_rollout_which_it_never_takes_for_ready(tmp_path: Path) -> None:
+    tree = deployed.release(tmp_path / "production")
+    about, plain = (
+        yaml.safe_load((tree / f"examples/flux/{name}.yaml").read_text()) for name in ("canary", "production")
+    )
+    assert plain["spec"].pop("wait") is True
+    assert about["spec"].pop("wait") is False
+    assert not {"healthChecks", "healthCheckExprs"} & set(about["spec"])
+    assert (tmp_path / about["spec"].pop("path") / "rollout.yaml").is_file()
+    plain["spec"].pop("path")
+    assert about == plain, "one takes the place of the other"
+
+
+def test_the_page_leaves_the_canary_with_pods_before_anybody_follows_another_folder() -> None:
+    page = (deployed.DEPLOY / "README.md").read_text(encoding="utf-8")
+    namespace, name = one("canary", "Namespace")["metadata"]["name"], one("canary", "Deployment")["metadata"]["name"]
+    least = one("canary", "HorizontalPodAutoscaler")["spec"]["minReplicas"]
+    assert f"kubectl --namespace {namespace} scale deployment/{name} --replicas {least}\n" in page
+    assert "README.md" in (deployed.DEPLOY / "overlays/canary/kustomization.yaml").read_text(encoding="utf-8")
+    assert "examples/flux/canary.yaml" in page
 
 
 def test_the_rollout_runs_the_deployment_s_pods() -> None:

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import hashlib
 import json
+import socketserver
 import subprocess
 import threading
+import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -14,11 +16,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import requests
 from click.testing import CliRunner, Result
 
 import tagged
 from containers import Registry, registry  # noqa: F401  (a fixture)
 from lockstep.commands.lineage import lineage
+from lockstep.release import claims
 from lockstep.release.tags import model_of
 from lockstep.release.wanted import Wanted
 from lockstep.revision import Revision, git
@@ -306,6 +310,114 @@ def test_what_is_no_service_of_ours_ends_with_4(world: World, run: Run, answer: 
         result = run(url)
     assert code(result) == 4
     assert f"answered {status}" in said(result)
+
+
+@contextmanager
+def speaking(*answers: bytes) -> Iterator[tuple[str, list[bytes]]]:
+    """Something that answers so, word by word, one connection after another; its URL, and what it was asked."""
+    asked: list[bytes] = []
+
+    class Handler(socketserver.StreamRequestHandler):
+        def handle(self) -> None:
+            asked.append(self.rfile.readline())
+            while self.rfile.readline().strip():
+                pass
+            for part in answers[min(len(asked), len(answers)) - 1].split(b"~"):
+                self.wfile.write(part)
+                self.wfile.flush()
+                time.sleep(0.05)
+
+    server = socketserver.ThreadingTCPServer(("127.0.0.1", 0), Handler)
+    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True)
+    thread.start()
+    try:
+        yield f"http://127.0.0.1:{server.server_address[1]}", asked
+    finally:
+        server.shutdown()
+        server.server_close()
+        thread.join()
+
+
+def plain(status: str, body: bytes = b"", *headers: str) -> bytes:
+    head = "\r\n".join([f"HTTP/1.1 {status}", "Connection: close", f"Content-Length: {len(body)}", *headers])
+    return head.encode() + b"\r\n\r\n" + body
+
+
+def test_an_answer_in_several_parts_is_read_to_its_end(world: World, digest: str, run: Run) -> None:
+    body = json.dumps(version_of(world.wanted("v1.1.0", "b"))).encode()
+    parts = b"~".join(b"%x\r\n%s\r\n" % (len(part), part) for part in (body[:40], body[40:], b""))
+    head = b"HTTP/1.1 200 OK\r\nConnection: close\r\nTransfer-Encoding: chunked\r\n\r\n"
+    with speaking(head + b"~" + parts) as (url, _):
+        assert found(run(url, "--json"))["told"]["digest"] == digest
+
+
+def test_of_an_answer_without_end_no_more_is_read_than_a_service_says(run: Run) -> None:
+    endless = b"HTTP/1.1 200 OK\r\nConnection: close\r\n\r\n" + b" " * 3 * claims.MOST + b'{"model": "m"}'
+    with speaking(endless) as (url, _):
+        result = run(url)
+    assert (code(result), "not as a service of ours" in said(result)) == (4, True)
+
+
+@pytest.mark.parametrize("status", ["502 Bad Gateway", "503 Service Unavailable", "504 Gateway Timeout"])
+def test_a_service_that_is_being_rolled_out_is_asked_again(world: World, digest: str, run: Run, status: str) -> None:
+    body = json.dumps(version_of(world.wanted("v1.1.0", "b"))).encode()
+    with speaking(plain(status), plain(status), plain("200 OK", body)) as (url, asked):
+        assert found(run(url, "--json"))["told"]["digest"] == digest
+    assert len(asked) == 3
+    with speaking(plain(status)) as (url, asked):
+        result = run(url)
+    assert (code(result), len(asked)) == (4, 3)
+    assert f"asked 3 times, the last time: it answered {status[:3]}" in said(result)
+
+
+def test_where_a_redirect_leads_is_said_without_its_secrets_and_nobody_goes_there(run: Run) -> None:
+    moved = plain("308 Moved", b"", "Location: https://ada:secret@example.org/version?token=secret")
+    with speaking(moved) as (url, asked):
+        result = run(url)
+    assert (code(result), len(asked)) == (4, 1)
+    assert "answered 308 and leads to https://example.org/version: ask there" in said(result)
+    assert "secret" not in said(result)
+
+
+@pytest.mark.parametrize(
+    "url", ["http://a..b", "http://", "http://h:99999", "http://ex ample", "http://ada:secret@a..b", "http://[::1"]
+)
+def test_what_is_no_address_is_the_caller_s_mistake_at_once(
+    run: Run, url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(claims, "PAUSE", 60)
+    result = run(url)
+    assert code(result) == 1, said(result)
+    assert "is no address of a service, such as http://host:3000" in said(result)
+    assert "secret" not in said(result)
+
+
+def test_a_service_without_the_encryption_that_is_asked_for_is_not_asked_again(
+    run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(place: str) -> None:
+        asked.append(place)
+        raise requests.exceptions.SSLError("wrong version number")
+
+    asked: list[str] = []
+    monkeypatch.setattr(claims, "_asked", refuse)
+    result = run("https://127.0.0.1:3000")
+    assert (code(result), len(asked)) == (4, 1)
+    assert "nothing is asked unencrypted" in said(result)
+
+
+def test_a_url_s_scheme_is_read_in_any_case(world: World, digest: str, run: Run) -> None:
+    with service(version_of(world.wanted("v1.1.0", "b"))) as url:
+        assert found(run(url.replace("http", "HTTP"), "--json"))["told"]["digest"] == digest
+
+
+@pytest.mark.parametrize(
+    "asked", ["localhost:3000/version", "127.0.0.1:3000", "[::1]:3000/", "service.example.org:3000"]
+)
+def test_a_service_whose_scheme_was_forgotten_is_no_image(run: Run, asked: str) -> None:
+    result = run(asked)
+    assert code(result) == 1
+    assert f"did you mean http://{asked}?" in said(result)
 
 
 def test_a_service_that_is_away_ends_with_4_and_its_password_is_not_told(run: Run) -> None:

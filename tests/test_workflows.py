@@ -161,7 +161,20 @@ STARTS = {
         "pull_request_target": {"types": ["labeled", "unlabeled"]},
     },
     "test": {"push": {"branches": ["main"]}, "pull_request": "", "merge_group": "", "workflow_dispatch": ""},
-    "release": {"push": {"branches": ["main"]}, "workflow_dispatch": ""},
+    "release": {
+        "push": {"branches": ["main"]},
+        "workflow_dispatch": {
+            "inputs": {
+                "force": {
+                    "description": "Deploy also over a commit that is neither before nor after this one, "
+                    "as after a forced push",
+                    "required": "false",
+                    "default": "false",
+                    "type": "boolean",
+                }
+            }
+        },
+    },
     "promote": {"pull_request_target": {"types": ["closed"], "branches": ["deploy"]}, "workflow_dispatch": ""},
 }
 
@@ -190,6 +203,7 @@ def test_each_step_is_given_just_these_settings() -> None:
     token = {"GITHUB_TOKEN": "${{ github.token }}"}
     base = {"BASE": "${{ steps.task.outputs.base }}"}
     registry = {"LOCKSTEP_REGISTRY": "${{ vars.LOCKSTEP_REGISTRY }}"}
+    force = {"FORCE": "${{ inputs.force && 'true' || '' }}"}
     subject = {"IMAGE": "${{ steps.image.outputs.image }}", "DIGEST": "${{ steps.image.outputs.digest }}"}
     assert {
         (path.stem, name, step["run"].removeprefix(".venv/bin/")): step["env"]
@@ -207,7 +221,7 @@ def test_each_step_is_given_just_these_settings() -> None:
         },
         ("comment", "label", "lockstep ci label"): token,
         ("release", "image", LOG_IN): registry,
-        ("release", "image", "lockstep release --image-only"): token | registry,
+        ("release", "image", "lockstep release --image-only ${FORCE:+--force}"): token | registry | force,
         ("release", "image", ATTESTED): subject | {"GH_TOKEN": "${{ github.token }}"},
         ("release", "image", SIGNED): subject | {
             "ISSUER": "https://token.actions.githubusercontent.com",
@@ -215,7 +229,7 @@ def test_each_step_is_given_just_these_settings() -> None:
         },
         ("release", "image", SIGN): subject,
         ("release", "stage", LOG_IN): registry,
-        ("release", "stage", 'lockstep release --digest "$DIGEST"'): registry | {
+        ("release", "stage", 'lockstep release --digest "$DIGEST" ${FORCE:+--force}'): registry | force | {
             "DIGEST": "${{ needs.image.outputs.digest }}",
             "GITHUB_TOKEN": "${{ steps.app.outputs.token || github.token }}",
         },
@@ -383,8 +397,39 @@ def called(step: Mapping[str, Any]) -> str:
 
 
 def test_no_two_releases_run_at_once_and_none_is_ended_half_way() -> None:
-    assert read(RELEASE)["concurrency"] == {"group": "release", "cancel-in-progress": "false"}
+    concurrency = read(RELEASE)["concurrency"]
+    assert concurrency["cancel-in-progress"] == "false"
     assert not any("concurrency" in job for job in jobs(RELEASE).values())
+    main, again, other = (
+        Expressions({"github": {"ref": ref}}).fill(concurrency["group"])
+        for ref in ("refs/heads/main", "refs/heads/main", "refs/heads/idea")
+    )
+    assert main == again != other
+
+
+@pytest.mark.parametrize(("inputs", "forced"), [({"force": True}, True), ({"force": False}, False), ({}, False)])
+def test_only_who_says_so_by_hand_deploys_over_another_line_of_history(inputs: dict[str, bool], forced: bool) -> None:
+    known = Expressions({"inputs": inputs, "needs": {"image": {"outputs": {}}}})
+    forcing = [step for step in steps(RELEASE) if "lockstep release" in step.get("run", "")]
+    assert len(forcing) == 2
+    for step in forcing:
+        value = known.fill(step["env"]["FORCE"])
+        words = shlex.split(step["run"])[1:]
+        said = subprocess.run(
+            ["sh", "-c", f"printf '%s ' {words[-1]}"], env={"FORCE": value}, text=True, capture_output=True, check=True
+        ).stdout.split()
+        assert said == (["--force"] if forced else [])
+        is_a_command("lockstep", [*words[:-1], *said])
+
+
+def test_the_app_s_token_may_tag_a_commit_whose_workflows_have_changed_since_and_no_other_may() -> None:
+    for path in FILES:
+        for name, job in jobs(path).items():
+            minted = [step["with"] for step in job["steps"] if "create-github-app-token" in step.get("uses", "")]
+            rights = {key: value for each in minted for key, value in each.items() if key.startswith("permission-")}
+            tags = (path.stem, name) in {("release", "stage"), ("promote", "record")}
+            assert (rights.get("permission-workflows") == "write") == tags
+            assert "workflows" not in job["permissions"], "GitHub knows no such right of a workflow's own token"
 
 
 def test_only_main_is_released() -> None:
@@ -402,7 +447,7 @@ def test_what_may_write_to_the_repository_runs_no_stage_builds_nothing_and_signs
             assert not {"actions/cache/restore", "actions/attest", "actions/download-artifact"} & set(there)
             assert job["permissions"].items().isdisjoint({"packages": "write", "attestations": "write"}.items())
     assert found == {
-        "stage": ["make .venv/.release", '.venv/bin/lockstep release --digest "$DIGEST"'],
+        "stage": ["make .venv/.release", '.venv/bin/lockstep release --digest "$DIGEST" ${FORCE:+--force}'],
         "mend": ["make .venv/.pipeline", ".venv/bin/lockstep ci mend"],
     }
 
@@ -416,7 +461,7 @@ def test_only_who_writes_tags_and_deploy_has_the_apps_key() -> None:
 def test_what_was_attested_and_signed_is_what_is_deployed_or_nothing() -> None:
     first, second = jobs(RELEASE)["image"], jobs(RELEASE)["stage"]
     order = [called(step) for step in first["steps"]]
-    pushed = order.index(".venv/bin/lockstep release --image-only")
+    pushed = order.index(".venv/bin/lockstep release --image-only ${FORCE:+--force}")
     assert order[pushed + 1 :] == [
         ATTESTED, "actions/attest", "actions/attest", "sigstore/cosign-installer", SIGNED, SIGN,
     ]  # fmt: skip

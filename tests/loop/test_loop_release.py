@@ -205,7 +205,7 @@ def test_nothing_that_runs_the_pipeline_may_write_to_the_repository(shop: Team) 
     shop.push("main", TRUSTING)
     assert shop.runner.release()["image"] == "success", shop.log()
     writing = [(name, command) for name, command, contents in shop.runner.ran if contents == "write"]
-    assert ("stage", '.venv/bin/lockstep release --digest "$DIGEST"') in writing
+    assert ("stage", '.venv/bin/lockstep release --digest "$DIGEST" ${FORCE:+--force}') in writing
     assert {name for name, _ in writing} == {"stage"}
     [built] = [log for log in shop.runner.logs if "built customers" in log]
     assert "--image-only" in built

@@ -14,7 +14,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
+from urllib.parse import urljoin, urlsplit
 
 from lockstep.errors import InputError, OutsideError, nearest
 from lockstep.lock.entries import FILE
@@ -30,6 +30,10 @@ FIELDS = ("name", "image", "digest", "version", "identity", "model", "commit", "
 
 _LABEL = re.compile(r"\w[\w.-]{0,127}", re.ASCII)
 _VERSION = re.compile(r"(?:[a-z][a-z0-9-]*@)?v?\d+\.\d+\.\d+")
+_URL = re.compile(r"https?://", re.I)
+_SERVICE = re.compile(r"(localhost|127(\.\d+){3}|\[::1\])(:\d+)?(/(version/?)?)?|[\w.-]+:\d+(/(version/?)?)?", re.I)
+"""A service's address whose http:// was forgotten; of an image's neither has this form."""
+
 _OPEN = "org.opencontainers.image"
 _DATA = f"{PREFIX}.data."
 PATIENCE = (5, 20)
@@ -37,6 +41,9 @@ PATIENCE = (5, 20)
 
 TRIES, PAUSE = 3, 0.3
 """A service that is being rolled out drops a connection now and then; seconds to wait, longer each time."""
+
+BUSY = (502, 503, 504)
+"""What an ingress answers while no pod of a service is ready."""
 
 MOST = 100_000
 """Bytes of an answer."""
@@ -73,7 +80,7 @@ def hear(root: Path, asked: str, *, project: str, address: str = "") -> Heard:
     """
     if asked in ENVIRONMENTS:
         return _with_image([_environment(root, asked)])
-    if asked.startswith(("http://", "https://")):
+    if _URL.match(asked):
         told = of_service(asked)
         known = [_recorded(*each) for each in _records(root) if each[1].version == told.version]
         return _with_image([told, *known[:1]])
@@ -128,6 +135,8 @@ def _split(asked: str) -> tuple[str, str]:
     """
     if registry.DIGEST.fullmatch(asked):
         return "", asked
+    if _SERVICE.fullmatch(asked):
+        raise InputError(f"`{asked}` is no image's address: did you mean http://{asked}?")
     place, at, digest = asked.partition("@")
     before, colon, tag = place.rpartition(":")
     if not colon or "/" in tag:
@@ -174,11 +183,57 @@ def of_image(address: str, reference: str) -> Claim | None:
     )
 
 
-def _asked(place: str) -> tuple[int, bytes]:
+@dataclass(frozen=True, kw_only=True)
+class _Answer:
+    status: int
+    content: bytes
+    leads: str
+
+
+class _Busy(Exception):
+    """An answer of who stands before a service that is being rolled out."""
+
+
+def _asked(place: str) -> _Answer:
+    """Raises `_Busy`, or what `requests` raises."""
     import requests
 
     with requests.get(place, timeout=PATIENCE, stream=True, allow_redirects=False) as answer:
-        return answer.status_code, next(answer.iter_content(MOST), b"")
+        if answer.status_code in BUSY:
+            raise _Busy(f"it answered {answer.status_code}")
+        content = b""
+        for part in answer.iter_content(8192):
+            content += part
+            if len(content) > MOST:
+                break
+        return _Answer(
+            status=answer.status_code, content=content[:MOST],
+            leads=answer.headers.get("Location", "") if answer.is_redirect else "",
+        )  # fmt: skip
+
+
+def _patiently(place: str) -> _Answer:
+    """Raises `InputError` for what is no address, at once, and `OutsideError` when nobody answers in time."""
+    import requests
+
+    shown, failed = without_secrets(place), ""
+    for attempt in range(1, TRIES + 1):
+        try:
+            return _asked(place)
+        except (requests.exceptions.SSLError, requests.exceptions.ProxyError) as error:
+            raise OutsideError(f"{shown} could not be asked ({_reason(error)}): nothing is asked unencrypted") from None
+        except _Busy as error:
+            failed = str(error)
+        except ValueError:
+            # Those of `requests` for addresses are ValueErrors, as is urllib3's; their words may quote a password.
+            raise InputError(f"`{shown}` is no address of a service, such as http://host:3000") from None
+        except requests.RequestException as error:
+            failed = _reason(error)
+        if attempt < TRIES:
+            time.sleep(PAUSE * attempt)
+    raise OutsideError(
+        f"{shown} could not be asked (asked {TRIES} times, the last time: {failed}). Does the service run?"
+    )
 
 
 def _reason(error: BaseException) -> str:
@@ -191,23 +246,18 @@ def _reason(error: BaseException) -> str:
 
 
 def of_service(url: str) -> Claim:
-    """What a running service says at /version. Raises `OutsideError` when it cannot be asked or is none of ours."""
-    import requests
+    """What a running service says at /version.
 
+    Raises `InputError` for what is no address, `OutsideError` when it cannot be asked or is none of ours.
+    """
     place = f"{url.rstrip('/').removesuffix('/version')}/version"
-    shown = without_secrets(place)
-    for attempt in range(1, TRIES + 1):
-        try:
-            status, content = _asked(place)
-            break
-        except requests.RequestException as error:
-            if attempt == TRIES:
-                tried = f"asked {TRIES} times, the last time: {_reason(error)}"
-                raise OutsideError(f"{shown} could not be asked ({tried}). Does the service run?") from None
-            time.sleep(PAUSE * attempt)
-    told = _mapping(content) if status == 200 else {}
+    shown, answer = without_secrets(place), _patiently(place)
+    if answer.leads:
+        leads = without_secrets(urljoin(place, answer.leads))
+        raise OutsideError(f"{shown} answered {answer.status} and leads to {leads}: ask there")
+    told = _mapping(answer.content) if answer.status == 200 else {}
     if "model" not in told:
-        raise OutsideError(f"{shown} answered {status}, but not as a service of ours does")
+        raise OutsideError(f"{shown} answered {answer.status}, but not as a service of ours does")
     fields: dict[str, Any] = {name: str(told.get(name) or "") for name in ("name", "version", "commit", "lock")}
     fields["model"] = str(told.get("fingerprint") or told["model"])
     return Claim(source=f"the service at {urlsplit(url).netloc.rpartition('@')[2]}", **fields)

@@ -29,9 +29,17 @@ _ADDRESS = re.compile(
 )
 DIGEST = re.compile(r"sha256:[0-9a-f]{64}")
 _UNKNOWN = re.compile(
-    r"(manifest|name|repository)[ _]unknown|manifest for .* not found|repository name not known|RepositoryNotFound",
+    r"(manifest|name|repository)[ _]unknown|repository name not known|RepositoryNotFound|\bNOT_FOUND\b"
+    r"|\b(manifest|artifact|repository|project)\b.* not found|StatusCode: 404|\b404 Not Found|HTTP 404 response",
     re.I,
 )
+"""How registries say that they have no such image; some give no code, as what is read for them by a proxy."""
+_OUTAGE = re.compile(
+    r"pinging container registry|status(code)?:? (40[13]|429|5\d\d)\b|(denied|unauthorized|toomanyrequests): "
+    r"|connection refused|no such host",
+    re.I,
+)
+"""What says nothing of the image, whatever else stands beside it."""
 _DENIED = re.compile(r"denied|forbidden|unauthorized|\b40[13]\b", re.I)
 GHCR = "ghcr.io/"
 """Says "denied" of a package that does not exist yet, and of one that is not ours; a push then tells which."""
@@ -97,7 +105,7 @@ def find(address: str, reference: str) -> Image | None:
     try:
         found = _skopeo(name) if shutil.which("skopeo") else _pulled(engines.chosen(), name)
     except outside.Failed as error:
-        if _UNKNOWN.search(error.said) or (name.startswith(GHCR) and _DENIED.search(error.said)):
+        if _is_missing(name, error.said):
             return None
         raise OutsideError(
             f"{error}\nIs the registry up, and is this machine logged in there (`skopeo login`, `podman login` or "
@@ -106,6 +114,13 @@ def find(address: str, reference: str) -> Image | None:
     if not DIGEST.fullmatch(found.digest):
         raise OutsideError(f"the registry gave no digest for {name}")
     return found
+
+
+def _is_missing(name: str, said: str) -> bool:
+    """Does the registry say that it has no such image, rather than that nobody may look or nothing works?"""
+    if name.startswith(GHCR) and _DENIED.search(said):
+        return True
+    return _UNKNOWN.search(said) is not None and not _OUTAGE.search(said)
 
 
 def send(engine: Engine, image: str, address: str, tag: str) -> str:
