@@ -158,6 +158,22 @@ def write_bill(root: Path, wanted: Wanted, digest: str, path: Path) -> None:
     path.write_text(json.dumps({"digest": digest, "identity": wanted.identity}))
 
 
+WORKFLOWS = """\
+#!/bin/bash
+# GitHub, towards an App's token without the right `workflows`.
+while read -r old new ref; do
+  [[ $ref == refs/tags/* ]] || continue
+  mine=$(git rev-parse "$new^{commit}:.github/workflows" 2>&1)
+  for tip in $(git for-each-ref --format='%(objectname)' refs/heads); do
+    [ "$(git rev-parse "$tip:.github/workflows" 2>&1)" == "$mine" ] && continue 2
+  done
+  echo 'refusing to allow a GitHub App to create or update workflow `.github/workflows/a.yml` without `workflows`' \
+    permission >&2
+  exit 1
+done
+"""
+
+
 @dataclass
 class World:
     """A clone, its origin, its remote of objects, the registry."""
@@ -240,6 +256,23 @@ class World:
     def says(self, environment: str, **changes: Any) -> None:
         """And lets an environment say something else of itself."""
         self.edits(f"{environment}/release.json", lambda text: json.dumps(json.loads(text) | changes))
+
+    def workflow(self, text: str) -> str:
+        """A changed workflow is merged."""
+        self.write(**{".github__workflows__a_yml": text})
+        return self.commit(f"workflow {text}")
+
+    def guards_workflows(self) -> Path:
+        """Origin lets none tag a commit whose workflows are no branch's any more; returns the hook that does it."""
+        hook = self.bare / "hooks/pre-receive"
+        hook.write_text(WORKFLOWS)
+        hook.chmod(0o755)
+        return hook
+
+    def tagged_by_hand(self, tag: str, on: str = "HEAD") -> None:
+        """Somebody makes a tag, and pushes it."""
+        git(self.root, "tag", "--annotate", "--message", "by hand", tag, on)
+        git(self.root, "push", "--quiet", "origin", f"refs/tags/{tag}")
 
     def state(self) -> tuple[Any, ...]:
         """All that others can see."""

@@ -6,6 +6,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from click.testing import CliRunner
@@ -15,7 +16,7 @@ from lockstep.commands.promote import promote as command
 from lockstep.errors import InputError, OutsideError, Refused
 from lockstep.github import repository
 from lockstep.github.api import Api, of_clone
-from lockstep.release import earlier, promote, superseded
+from lockstep.release import earlier, promote, superseded, versions
 from lockstep.revision import git
 from release_world import World, made, released, world  # noqa: F401
 
@@ -132,9 +133,125 @@ def test_a_branch_of_that_name_that_no_promotion_made_is_left_alone(released: Wo
     else:
         released.origin("branch", "promote/v1.0.0", whose)
     before = released.origin("rev-parse", "promote/v1.0.0")
-    with pytest.raises(InputError, match=r"which no promotion made\. Merge it or drop it .*--delete promote/v1\.0\.0"):
+    with pytest.raises(InputError, match=r"which no promotion made\. If nobody needs it, .*--delete promote/v1\.0\.0"):
         promote.promote(released.root, "toy", None)
     assert released.origin("rev-parse", "promote/v1.0.0") == before
+
+
+def onto_deploy(world: World) -> None:
+    """Promoted, and merged by hand."""
+    git(world.root, *promote.promote(world.root, "toy", None).onward.split()[1:])
+
+
+def bad_and_back(world: World, api: Api | None) -> promote.Promotion:
+    """v1.1.0 is released and proposed; then staging goes back to v1.0.0, which production has."""
+    git(world.root, "tag", "good")
+    world.change("bad", code_txt="2\n")
+    world.release()
+    proposed = promote.promote(world.root, "toy", api)
+    git(world.root, "checkout", "--quiet", "good", "--", ".")
+    world.repro()
+    world.commit("back")
+    assert world.release().version == "v1.0.0"
+    return proposed
+
+
+def test_a_proposal_that_staging_has_left_behind_is_closed(released: World, hub: GitHub, api: Api) -> None:
+    promote.promote(released.root, "toy", api)
+    merge(hub, hub.pulls[1])
+    stale = bad_and_back(released, api)
+    done = promote.promote(released.root, "toy", api)
+    assert done.sentence == (
+        f"nothing to promote: production has v1.0.0, as staging has. {stale.url} was out of date, and is closed"
+    )
+    assert hub.pulls[2].state == "closed"
+    assert hub.pulls[2].body.startswith("Closed: production has v1.0.0, as staging has, and merging this would move it")
+    assert promote.promote(released.root, "toy", api).sentence.endswith("as staging has")
+    released.change("better", code_txt="3\n")
+    released.release()
+    assert promote.promote(released.root, "toy", api).url != stale.url
+
+
+def test_without_github_the_branch_that_staging_has_left_behind_is_named(released: World) -> None:
+    onto_deploy(released)
+    stale = bad_and_back(released, None)
+    told = promote.promote(released.clone().root, "toy", None).sentence
+    assert stale.branch == "promote/v1.1.0"
+    assert told.endswith(
+        "Out of date, and not to be merged any more: promote/v1.1.0; `git push origin --delete promote/v1.1.0` drops it"
+    )
+
+
+def test_changed_manifests_keep_what_production_had_before(released: World) -> None:
+    onto_deploy(released)
+    for changes in ({"code_txt": "2\n"}, {"deploy__README_md": "elsewhere\n"}):
+        released.change("more", **changes)
+        released.release()
+        onto_deploy(released)
+    assert released.staging("README.md", "production") == "elsewhere"
+    assert (released.record("production")["version"], released.record("production")["previous"]) == ("v1.1.0", "v1.0.0")
+
+
+def test_github_s_button_update_branch_does_not_stop_the_next_proposal(released: World, hub: GitHub, api: Api) -> None:
+    promote.promote(released.root, "toy", api)
+    released.change("better", code_txt="2\n")
+    released.release()
+    tree = released.root.with_name("button")
+    git(released.root.parent, "clone", "--quiet", "--branch=promote/v1.0.0", str(hub.bare()), str(tree))
+    git(tree, "merge", "--quiet", "--no-edit", "origin/deploy")
+    git(tree, "push", "--quiet", "origin", "HEAD")
+    assert promote.promote(released.root, "toy", api).version == "v1.1.0"
+    merge(hub, hub.pulls[1])
+    assert released.record("production")["version"] == "v1.1.0"
+
+
+def test_a_merge_with_more_in_it_is_left_alone(released: World, hub: GitHub, api: Api) -> None:
+    promote.promote(released.root, "toy", api)
+    released.change("better", code_txt="2\n")
+    released.release()
+    tree = released.root.with_name("more")
+    git(released.root.parent, "clone", "--quiet", "--branch=promote/v1.0.0", str(hub.bare()), str(tree))
+    git(tree, "merge", "--quiet", "--no-commit", "origin/deploy")
+    (tree / "staging/README.md").write_text("mine\n")
+    git(tree, "commit", "--quiet", "--all", "--message", "a merge")
+    git(tree, "push", "--quiet", "origin", "HEAD")
+    with pytest.raises(InputError, match="which no promotion made"):
+        promote.promote(released.root, "toy", api)
+
+
+def test_a_tag_that_github_refuses_does_not_fail_what_is_in_production(world: World) -> None:
+    world.workflow("a")
+    world.release()
+    onto_deploy(world)
+    world.workflow("b")
+    hook = world.guards_workflows()
+    told = promote.assign(world.root, "toy")
+    assert told.startswith("v1.0.0 is in production. GitHub refused the stage's tag")
+    assert "`lockstep promote --record` by a person" in told
+    assert "toy#prod#2" not in git(world.root, "tag").split()
+    hook.unlink()
+    assert promote.assign(world.root, "toy") == "v1.0.0 is in production"
+
+
+def test_of_two_merges_at_once_the_newest_tag_says_what_production_has(
+    released: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    onto_deploy(released)
+    other = released.clone()
+    real = versions.assign
+
+    def late(*arguments: Any) -> bool:
+        monkeypatch.setattr(versions, "assign", real)
+        released.change("better", code_txt="2\n")
+        released.release()
+        onto_deploy(released)
+        promote.assign(released.root, "toy")
+        return real(*arguments)
+
+    monkeypatch.setattr(versions, "assign", late)
+    assert promote.assign(other.root, "toy") == "v1.1.0 is in production, as was recorded before"
+    newest = max(tag for tag in released.tags() if tag.startswith("toy#prod#"))
+    assert released.tags()[newest] == released.tags()["toy@v1.1.0"]
 
 
 def test_nothing_on_staging_cannot_be_promoted(world: World) -> None:

@@ -26,14 +26,14 @@ def test_a_stage_is_where_its_newest_tag_says_and_nowhere_after_it_was_taken_awa
 
 def test_assigning_twice_makes_one_tag(released: World) -> None:
     about = versions.said(released.root, "toy@v1.0.0")
-    assert versions.assign(released.root, "toy", Version(1, 0, 0), "prod", about)
-    assert not versions.assign(released.root, "toy", Version(1, 0, 0), "prod", about)
+    assert versions.assign(released.root, "toy", "prod", lambda: (Version(1, 0, 0), about))
+    assert not versions.assign(released.root, "toy", "prod", lambda: (Version(1, 0, 0), about))
     assert sorted(released.tags()) == ["toy#prod#2", "toy#staging#1", "toy@v1.0.0"]
 
 
 def test_a_version_that_was_never_released_cannot_be_assigned(released: World) -> None:
     with pytest.raises(InputError, match="there is no tag toy@v3.0.0"):
-        versions.assign(released.root, "toy", Version(3, 0, 0), "prod", {})
+        versions.assign(released.root, "toy", "prod", lambda: (Version(3, 0, 0), {}))
 
 
 def test_a_stage_s_number_that_somebody_else_took_is_not_written_over(
@@ -44,12 +44,16 @@ def test_a_stage_s_number_that_somebody_else_took_is_not_written_over(
 
     def late(verb: str, *arguments: Any, **options: Any) -> Any:
         monkeypatch.setattr(versions, "_gto", real)
-        versions.assign(other.root, "toy", Version(1, 0, 0), "prod", about)
+        versions.assign(other.root, "toy", "prod", lambda: looked_at(other))
         made_there.append(other.origin("rev-parse", "toy#prod#2"))
         return real(verb, *arguments, **options)
 
+    def looked_at(world: World) -> versions.Deployed:
+        origin.look(world.root, "toy")
+        return Version(1, 0, 0), about
+
     monkeypatch.setattr(versions, "_gto", late)
-    versions.assign(released.root, "toy", Version(1, 0, 0), "prod", about)
+    versions.assign(released.root, "toy", "prod", lambda: looked_at(released))
     assert sorted(released.tags()) == ["toy#prod#2", "toy#staging#1", "toy@v1.0.0"]
     assert made_there == [released.origin("rev-parse", "toy#prod#2")] == [git(released.root, "rev-parse", "toy#prod#2")]
 

@@ -155,6 +155,16 @@ def test_what_staging_has_counts_more_than_tags_and_production_where_there_is_no
     assert project.version() == "v1.0.0"
 
 
+def test_a_release_to_which_no_rollback_leads_is_passed_over(project: Project) -> None:
+    git(project.root, "checkout", "--quiet", "-b", "feature", "main~1")
+    never = project.release("v1.1.5", "x")
+    git(project.root, "checkout", "--quiet", "main")
+    git(project.root, "merge", "--quiet", "--no-edit", "--strategy=ours", "feature")
+    assert project.version() == "v1.1.0"
+    with pytest.raises(InputError, match=rf"{NAME}@v1\.1\.5 is on {never[:7]} .*came in by a merge, or history was"):
+        project.version("v1.1.5")
+
+
 def test_what_a_rollback_has_left_is_not_gone_back_to(project: Project) -> None:
     project.deployed(staging=("v1.1.0", "v1.2.0"))
     assert project.version() == "v1.0.0", "v1.2.0 was rolled back"
@@ -418,6 +428,17 @@ def test_it_goes_by_what_origin_has_now(hub: GitHub, run: Callable[..., Result],
     assert git(Path.cwd(), "rev-parse", "rollback/v1.0.0^") == hub.head("main")
 
 
+def test_it_goes_by_the_branch_deploy_of_now_in_a_clone_of_one_branch(
+    project: Project, hub: GitHub, run: Callable[..., Result], tmp_path_factory: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clone = tmp_path_factory.mktemp("single")
+    git(clone, "clone", "--quiet", "--single-branch", f"file://{hub.bare()}", ".")
+    project.deployed(staging=("v1.2.0", "v1.0.0"))
+    git(project.root, "push", "--quiet", "origin", "deploy")
+    monkeypatch.chdir(clone)
+    assert json.loads(run("--json").stdout)["version"] == "v1.0.0"
+
+
 def test_an_origin_that_is_away_is_noted_and_only_a_push_needs_it(hub: GitHub, run: Callable[..., Result]) -> None:
     hub.bare().rename(hub.bare().with_name("away"))
     result = run("v1.0.0")
@@ -535,7 +556,12 @@ def test_a_commit_that_came_in_by_a_merge_was_never_the_default_branch(project: 
     git(project.root, "checkout", "--quiet", "main")
     git(project.root, "merge", "--quiet", "--no-ff", "--no-edit", "feature")
     tagged.tag(project.root, f"{NAME}@v0.9.0", never)
-    back_to(project, "v0.9.0", "evil")
+    with pytest.raises(InputError, match=r"v0\.9\.0 is on .* which the default branch itself never was at.*git revert"):
+        project.version("v0.9.0")
+    to = next(each for each in earlier.released(project.root, NAME) if each.commit == never)
+    made = way.make(project.root, to, way.choose(project.root, None)[1])
+    git(project.root, "checkout", "--quiet", made.branch)
+    project.at_hand("evil")
     assert project.found() is None
     assert earlier.is_ancestor(project.root, never, "main"), "a merge brought it, and took it back"
 

@@ -18,7 +18,7 @@ from typing import Any
 
 from lockstep.errors import InputError, Refused
 from lockstep.release import manifests, origin, registry
-from lockstep.release.tags import FACTS
+from lockstep.release.tags import FACTS, NAME, VERSION
 from lockstep.release.versions import BOT
 from lockstep.revision import git_bytes
 
@@ -26,12 +26,11 @@ STAGING, PRODUCTION = "staging", "production"
 FOLDER, RECORD = "deploy", "release.json"
 
 _COMMIT = re.compile(r"[0-9a-f]{40}|[0-9a-f]{64}")
-_VERSION = r"v\d{1,9}\.\d{1,9}\.\d{1,9}"
 FORMS: Mapping[str, re.Pattern[str]] = {name: re.compile(form) for name, form in FACTS.items()} | {
-    "name": re.compile(r"[a-z][a-z0-9-]*"), "version": re.compile(_VERSION), "previous": re.compile(f"({_VERSION})?"),
+    "name": re.compile(NAME), "version": re.compile(VERSION), "previous": re.compile(f"({VERSION})?"),
     "image": re.compile(r"[^\s@]+"), "commit": _COMMIT, "lock": re.compile(r"[0-9a-f]{64}"),
 }  # fmt: skip
-"""What each field of the record must look like when it is read: whoever may push can write it."""
+"""What each field of the record must look like, when it is written and when it is read: whoever may push writes it."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -57,8 +56,15 @@ class Record:
         return {key: getattr(self, key) for key in FACTS}
 
     def text(self) -> bytes:
-        """The file's content."""
-        return (json.dumps(asdict(self), indent=2) + "\n").encode()
+        """The file's content. Raises `InputError` for what could not be read again."""
+        text = json.dumps(asdict(self), indent=2) + "\n"
+        try:
+            _record(json.loads(text))
+        except (ValueError, TypeError) as error:
+            raise InputError(
+                f"{RECORD} of {self.name} {self.version} would not be readable: {error}. Nothing was written"
+            ) from None
+        return text.encode()
 
 
 def record(root: Path, tip: str, environment: str) -> Record | None:
@@ -172,6 +178,17 @@ def commit(root: Path, tip: str, environment: str, tree_: str, message: str) -> 
     whole = _said(root, "mktree", text=entries.encode(errors="surrogateescape"))
     parent = ["-p", tip] if tip else []
     return _said(root, "commit-tree", whole, *parent, environ=_author(root), text=message.encode())
+
+
+def insist_author(root: Path) -> None:
+    """Raise `InputError` when git has no name for who commits and tags."""
+    for role in ("COMMITTER", "AUTHOR"):
+        done = origin.run(root, "var", f"GIT_{role}_IDENT", environ=_author(root))
+        if done.returncode:
+            raise InputError(
+                "a release tags and commits, and git does not know as whom: `git config user.name NAME` and "
+                "`git config user.email ADDRESS`; then call this again"
+            )
 
 
 def _author(root: Path) -> dict[str, str]:

@@ -5,7 +5,7 @@ Both sides ask here: the report in its clone, and who answers it through GitHub'
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from pathlib import Path
 
 from lockstep.errors import InputError
@@ -85,10 +85,14 @@ def brought_back(root: Path, name: str, base: Revision | None) -> Released | Non
     line = first_parents(root, base.sha)
     for each in reversed(candidates):
         earlier = top(root, each.commit)
-        known = each.commit in line and is_genuine(root, each)
-        if known and not differing(tree, earlier, today) and differing(today, earlier, today):
+        if may_return(root, each, line) and not differing(tree, earlier, today) and differing(today, earlier, today):
             return each
     return None
+
+
+def may_return(root: Path, release: Released, line: Collection[str]) -> bool:
+    """Would a report call the way back to a release a rollback? `line` is what the default branch was."""
+    return release.commit in line and is_genuine(root, release)
 
 
 def is_genuine(root: Path, release: Released) -> bool:

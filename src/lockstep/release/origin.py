@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import os
+import re
 import subprocess
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from lockstep.errors import InputError, OutsideError
 from lockstep.github import credentials
 from lockstep.release.earlier import is_ancestor
+from lockstep.release.tags import is_of_a_release, said
 from lockstep.remotes.config import without_secrets
 from lockstep.revision import Revision, git, git_bytes, is_shallow
 from lockstep.running.console import say
@@ -23,8 +25,15 @@ NO_HOOKS = ("-c", f"core.hooksPath={os.devnull}")
 """Hooks that DVC or a person installed are for their own pushes."""
 
 
+_DENIED = re.compile(r"without .?workflows?.? (permission|scope)")
+
+
 class Moved(OutsideError):
     """Somebody else was faster: what was to be written has changed since it was looked at."""
+
+
+class Denied(OutsideError):
+    """GitHub lets no token without the right `workflows` tag a commit whose workflows are no branch's any more."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -39,33 +48,44 @@ class Seen:
 def look(root: Path, project: str) -> Seen:
     """Ask origin, and bring its default branch, `deploy`, and the project's tags here.
 
-    The tags of the project here are those of origin afterwards: one that only this clone has is what a release left
-    that was interrupted before it was pushed. Raises `InputError` without an origin, in a shallow clone and when there
-    is no default branch; `OutsideError` when it cannot be reached.
+    The tags of the project's releases here are those of origin afterwards: one with a release's words that only this
+    clone has was left by a release that was interrupted before it was pushed. Raises `InputError` without an origin, in
+    a shallow clone, when there is no default branch, and for such a tag that a person made; `OutsideError` when origin
+    cannot be reached.
     """
     if git_bytes(root, "remote", "get-url", REMOTE).returncode:
         raise InputError(f"there is no remote `{REMOTE}`: `git remote add {REMOTE} URL`. `--local` tries without one")
     if is_shallow(root):
         raise InputError("this clone is shallow, and cannot tell what came before what: `git fetch --unshallow`")
-    branch, refs = _refs(root, "HEAD", f"refs/heads/{DEPLOY}")
+    tags = [f"refs/tags/{project}{mark}*" for mark in ("@v", "#")]
+    branch, refs = _refs(root, "HEAD", f"refs/heads/{DEPLOY}", *tags)
     if not branch or "HEAD" not in refs:
         raise InputError(f"`{REMOTE}` has no default branch with a commit: push one first")
-    before = _tags(root, project)
+    _drop(root, [each for each in _tags(root, tags) if f"refs/tags/{each}" not in refs])
     branches = [branch, *([DEPLOY] if f"refs/heads/{DEPLOY}" in refs else [])]
     ask(
-        root, "fetch", "--quiet", "--no-tags", "--prune", REMOTE,
-        *(f"+refs/heads/{name}:refs/remotes/{REMOTE}/{name}" for name in branches),
-        *(f"+refs/tags/{project}{mark}*:refs/tags/{project}{mark}*" for mark in "@#"),
+        root, "fetch", "--quiet", "--no-tags", REMOTE,
+        *(f"+refs/heads/{name}:refs/remotes/{REMOTE}/{name}" for name in branches), *(f"+{tag}:{tag}" for tag in tags),
     )  # fmt: skip
-    for tag in sorted(before - _tags(root, project)):
-        say(f"tag {tag} was only here, left by a release that was interrupted: dropped")
     tips = {name: git(root, "rev-parse", f"refs/remotes/{REMOTE}/{name}") for name in branches}
     return Seen(branch=branch, tip=tips[branch], deploy=tips.get(DEPLOY, ""))
 
 
-def _tags(root: Path, project: str) -> set[str]:
-    patterns = (f"refs/tags/{project}{mark}*" for mark in "@#")
-    return set(git(root, "for-each-ref", "--format=%(refname:strip=2)", *patterns).splitlines())
+def _tags(root: Path, patterns: Sequence[str]) -> list[str]:
+    named = git(root, "for-each-ref", "--format=%(refname:strip=2)", *patterns).splitlines()
+    return [each for each in named if is_of_a_release(each)]
+
+
+def _drop(root: Path, tags: Sequence[str]) -> None:
+    """Delete tags that only this clone has, and a release wrote. Raises `InputError` for what a person tagged."""
+    for tag in tags:
+        if not said(root, tag):
+            raise InputError(
+                f"tag {tag} is only here, and no release made it, though it says what was released: "
+                f"`git push {REMOTE} refs/tags/{tag}` if it is to count, or `git tag --delete {tag}`"
+            )
+        git(root, "tag", "--delete", tag)
+        say(f"tag {tag} was only here, left by a release that was interrupted: dropped")
 
 
 def _refs(root: Path, *names: str) -> tuple[str, dict[str, str]]:
@@ -83,8 +103,8 @@ def _refs(root: Path, *names: str) -> tuple[str, dict[str, str]]:
 def push(root: Path, ref: str, value: str, expected: str) -> None:
     """Let `ref` at origin point to `value`, if it points to `expected` now ("" when it must not be there).
 
-    Fine when it is so already, whoever did it. Raises `Moved` when it points elsewhere, `OutsideError` when origin
-    cannot be reached or refuses.
+    Fine when it is so already, whoever did it. Raises `Moved` when it points elsewhere, `Denied` when it would need the
+    right to change workflows, `OutsideError` when origin cannot be reached or refuses.
     """
     lease = f"--force-with-lease={ref}:{expected}"
     try:
@@ -104,6 +124,12 @@ def tip(root: Path, branch: str) -> str:
     return _refs(root, ref)[1].get(ref, "")
 
 
+def branches(root: Path, prefix: str) -> dict[str, str]:
+    """The commits that origin's branches are at whose names begin so."""
+    found = _refs(root, f"refs/heads/{prefix}*")[1]
+    return {ref.removeprefix("refs/heads/"): commit for ref, commit in found.items()}
+
+
 def insist_merged(root: Path, seen: Seen, head: Revision) -> None:
     """Raise `InputError` unless the commit is part of origin's default branch: only what was merged is released."""
     if not is_ancestor(root, head.sha, seen.tip):
@@ -114,12 +140,13 @@ def insist_merged(root: Path, seen: Seen, head: Revision) -> None:
 
 
 def ask(root: Path, *arguments: str) -> str:
-    """Run a git command that talks to a remote; what it prints. Raises `OutsideError` with its words."""
+    """Run a git command that talks to a remote; what it prints. Raises `OutsideError` (`Denied`) with its words."""
     done = run(root, *arguments, environ=credentials.environment(os.environ))
     if done.returncode:
-        said = without_secrets(" ".join(done.stderr.decode(errors="replace").split()))[-600:]
+        told = without_secrets(" ".join(done.stderr.decode(errors="replace").split()))
         words = next((word for word in arguments if word in ("push", "fetch", "ls-remote")), "")
-        raise OutsideError(f"`git {words}` failed: {said}. Nothing is half done: it is safe to run again")
+        kind = Denied if _DENIED.search(told) else OutsideError
+        raise kind(f"`git {words}` failed: {told[-600:]}. It is safe to run again, which goes on from what is done")
     return done.stdout.decode(errors="replace")
 
 

@@ -13,6 +13,7 @@ from lockstep.github.api import Api
 from lockstep.markdown import code, escape
 from lockstep.release import deployment, origin, versions
 from lockstep.release.deployment import PRODUCTION, STAGING, Record
+from lockstep.release.earlier import is_ancestor
 from lockstep.release.origin import Seen
 from lockstep.release.superseded import skipped, told
 from lockstep.release.tags import Version
@@ -47,8 +48,7 @@ def promote(root: Path, name: str, api: Api | None) -> Promotion:
         seen = origin.look(root, name)
         about = _next(root, name, seen)
         if about is None:
-            version = _staged(root, seen).version
-            return Promotion(version=version, sentence=f"nothing to promote: production has {version}, as staging has")
+            return _nothing(root, seen, api)
         found = pulls.find(api, origin.DEPLOY, lambda branch: branch.startswith(PREFIX)) if api else None
         branch = found["head"]["ref"] if found else f"{PREFIX}{about.version}"
         try:
@@ -57,6 +57,41 @@ def promote(root: Path, name: str, api: Api | None) -> Promotion:
             continue
         return _proposed(root, seen, branch, about, api, found)
     raise OutsideError("the branches of promotion change faster than we can follow: run again")
+
+
+def _nothing(root: Path, seen: Seen, api: Api | None) -> Promotion:
+    """What was proposed before is out of date, and merging it would move production away from what staging has."""
+    version = _staged(root, seen).version
+    sentence = f"nothing to promote: production has {version}, as staging has"
+    if api is not None:
+        told = "".join(f". {url} was out of date, and is closed" for url in _closed(api, version))
+        return Promotion(version=version, sentence=sentence + told)
+    stale = [branch for branch, commit in origin.branches(root, PREFIX).items() if _is_ahead(root, commit, seen)]
+    if stale:
+        drop = f"git push {origin.REMOTE} --delete {' '.join(stale)}"
+        sentence += f". Out of date, and not to be merged any more: {', '.join(stale)}; `{drop}` drops it"
+    return Promotion(version=version, sentence=sentence)
+
+
+def _closed(api: Api, version: str) -> Iterator[str]:
+    """Close our open pull requests, and say there why; their addresses."""
+    why = f"Closed: production has {version}, as staging has, and merging this would move it to what staging has left."
+    seen: set[str] = set()
+    while found := pulls.find(api, origin.DEPLOY, lambda branch: branch.startswith(PREFIX) and branch not in seen):
+        seen.add(found["head"]["ref"])
+        body = f"{why}\n\n{found['body'] or ''}".strip()
+        api.patch(f"pulls/{found['number']}", {"body": body, "state": "closed"})
+        yield str(found["html_url"])
+
+
+def _is_ahead(root: Path, commit: str, seen: Seen) -> bool:
+    _fetched(root, commit)
+    return not is_ancestor(root, commit, seen.deploy)
+
+
+def _fetched(root: Path, commit: str) -> None:
+    if git_bytes(root, "cat-file", "-e", commit).returncode:
+        origin.ask(root, "fetch", "--quiet", "--no-tags", origin.REMOTE, commit)
 
 
 def _staged(root: Path, seen: Seen) -> Record:
@@ -73,8 +108,10 @@ def _next(root: Path, name: str, seen: Seen) -> Record | None:
     trees = [deployment.of(root, seen.deploy, each) for each in (STAGING, PRODUCTION)]
     if now and (now.version, now.facts) == (staged.version, staged.facts) and deployment.same(root, *trees):
         return None
-    left_out = skipped(root, now.commit, staged.commit) if now else []
-    return replace(staged, previous=now.version if now else "", skipped=tuple(left_out))
+    if now is None:
+        return replace(staged, previous="", skipped=())
+    before = now.version if now.version != staged.version else now.previous
+    return replace(staged, previous=before, skipped=tuple(skipped(root, now.commit, staged.commit)))
 
 
 def _put(root: Path, seen: Seen, branch: str, about: Record) -> None:
@@ -89,16 +126,35 @@ def _put(root: Path, seen: Seen, branch: str, about: Record) -> None:
 
 def _is_made(root: Path, commit: str, seen: Seen, tree: str, branch: str) -> bool:
     """Is a commit at origin the one that we would make? Raises `InputError` when it is not even one of ours."""
-    if git_bytes(root, "cat-file", "-e", commit).returncode:
-        origin.ask(root, "fetch", "--quiet", "--no-tags", origin.REMOTE, commit)
-    parents, title = git(root, "show", "--no-patch", "--format=%P%x00%s", commit).split("\0")
-    changed = git(root, "diff-tree", "--name-only", "--no-commit-id", "--no-renames", commit).split("\n")
+    _fetched(root, commit)
+    first = _below_merges(root, commit, seen)
+    parents, title = git(root, "show", "--no-patch", "--format=%P%x00%s", first).split("\0")
+    changed = _changed(root, first)
     if not (title.startswith(TITLE) and len(parents.split()) == 1 and changed == [PRODUCTION]):
         raise InputError(
-            f"the branch `{branch}` of `{origin.REMOTE}` is at {told(root, commit)}, which no promotion made. Merge it "
-            f"or drop it (`git push {origin.REMOTE} --delete {branch}`); then call this again"
+            f"the branch `{branch}` of `{origin.REMOTE}` is at {told(root, commit)}, which no promotion made. "
+            f"If nobody needs it, `git push {origin.REMOTE} --delete {branch}` drops it; then call this again"
         )
+    if first != commit:
+        return False
     return parents == seen.deploy and deployment.of(root, commit, PRODUCTION) == tree
+
+
+def _below_merges(root: Path, commit: str, seen: Seen) -> str:
+    """The commit below those of GitHub's button "Update branch": merges of `deploy` that leave production/ alone."""
+    while True:
+        parents = git(root, "show", "--no-patch", "--format=%P", commit).split()
+        merged = len(parents) == 2 and is_ancestor(root, parents[1], seen.deploy)
+        if not merged or PRODUCTION in _changed(root, parents[0], commit):
+            return commit
+        if _changed(root, parents[1], commit) not in ([], [PRODUCTION]):
+            return commit
+        commit = parents[0]
+
+
+def _changed(root: Path, *commits: str) -> list[str]:
+    """The folders that one commit changed, or two differ by."""
+    return git(root, "diff-tree", "--name-only", "--no-commit-id", "--no-renames", *commits).splitlines()
 
 
 def _proposed(
@@ -148,13 +204,28 @@ def assign(root: Path, name: str) -> str:
 
     Raises `Refused` when production is not what was released as it, `InputError` when production is empty.
     """
+    now = _production(root, name)
+
+    def looked_at() -> versions.Deployed:
+        nonlocal now
+        now = _production(root, name)
+        return Version.parse(now.version), now.facts
+
+    try:
+        moved = versions.assign(root, name, versions.PRODUCTION, looked_at)
+    except origin.Denied:
+        return f"{now.version} is in production. {versions.untagged(now.version, 'lockstep promote --record')}"
+    return f"{now.version} is in production" + ("" if moved else ", as was recorded before")
+
+
+def _production(root: Path, name: str) -> Record:
+    """What production has by now."""
     seen = origin.look(root, name)
     now = deployment.record(root, seen.deploy, PRODUCTION)
     if now is None:
         raise InputError("nothing is in production: merge the pull request that `lockstep promote` opens")
     _insist_released(root, name, seen, PRODUCTION, now)
-    moved = versions.assign(root, name, Version.parse(now.version), versions.PRODUCTION, now.facts)
-    return f"{now.version} is in production" + ("" if moved else ", as was recorded before")
+    return now
 
 
 def _insist_released(root: Path, name: str, seen: Seen, environment: str, about: Record) -> None:

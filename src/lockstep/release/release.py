@@ -99,6 +99,8 @@ def release(root: Path, options: Options, progress: Progress) -> Outcome:
     plan = planned(root, options)
     if options.local:
         return _tried(plan, progress)
+    if not options.image_only:
+        deployment.insist_author(root)
     seen = origin.look(root, plan.name)
     origin.insist_merged(root, seen, plan.head)
     if (ended := _ended(plan, seen)) is not None:
@@ -153,7 +155,7 @@ def _ended(plan: Plan, seen: Seen) -> Outcome | None:
     """
     staged = deployment.record(plan.root, seen.deploy, STAGING)
     if staged is None:
-        return None
+        return _outrun(plan)
     stands = standing(plan.root, staged.commit, plan.head.sha)
     deployed = f"{staged.version} of {told(plan.root, staged.commit)}"
     if stands is Standing.SUPERSEDED:
@@ -166,9 +168,9 @@ def _ended(plan: Plan, seen: Seen) -> Outcome | None:
         )
     if stands is not Standing.ASIDE and _is_on_staging(plan, seen, staged):
         _insist_on_digest(plan.options, staged)
-        if not plan.options.image_only:
-            _assign(plan, staged)
         sentence = f"nothing to do: staging has {deployed}, and this commit gives the same"
+        if not plan.options.image_only:
+            sentence += _assign(plan, staged)
         # The workflow attests and signs what staging has, where nobody has done so.
         bill = _billed(plan, staged) if plan.options.image_only else ""
         return replace(plan.outcome(sentence, staged), sbom=bill)
@@ -182,8 +184,33 @@ def _is_on_staging(plan: Plan, seen: Seen, staged: Record) -> bool:
     return deployment.same(plan.root, mine, deployment.of(plan.root, seen.deploy, STAGING))
 
 
-def _assign(plan: Plan, about: Record) -> None:
-    versions.assign(plan.root, plan.name, Version.parse(about.version), versions.STAGING, about.facts)
+def _outrun(plan: Plan) -> Outcome | None:
+    """Without staging on `deploy`, tags alone say that something newer was there once."""
+    last = versions.assigned(plan.root, plan.name, versions.STAGING)
+    if standing(plan.root, last, plan.head.sha) is not Standing.SUPERSEDED:
+        return None
+    sentence = f"superseded: staging had the version of {told(plan.root, last)}, which came after {plan.head.short}"
+    return plan.outcome(sentence)
+
+
+def _assign(plan: Plan, about: Record) -> str:
+    """Let the stage's newest tag say what staging has: `about`, or what came after it. What to add to the sentence."""
+
+    def now() -> versions.Deployed | None:
+        seen = origin.look(plan.root, plan.name)
+        staged = deployment.record(plan.root, seen.deploy, STAGING)
+        if staged is None:
+            return None
+        version = Version.parse(staged.version)
+        # Who deployed an image that no tag says writes its tag; a person may have written anything.
+        ours = (staged.version, staged.facts) == (about.version, about.facts)
+        return (version, staged.facts) if ours or versions.tells(plan.root, plan.name, version, staged.facts) else None
+
+    try:
+        versions.assign(plan.root, plan.name, versions.STAGING, now)
+    except origin.Denied:
+        return f". {versions.untagged(about.version, 'lockstep release')}"
+    return ""
 
 
 def _has_image(plan: Plan, staged: Record) -> bool:
@@ -229,7 +256,8 @@ def _after(plan: Plan, about: Record, staged: Record | None) -> Record:
     if staged is None:
         return about
     left_out = skipped(plan.root, staged.commit, plan.head.sha)
-    return replace(about, skipped=tuple(left_out), previous=staged.version)
+    before = staged.version if staged.version != about.version else staged.previous
+    return replace(about, skipped=tuple(left_out), previous=before)
 
 
 def _insist_fit(plan: Plan, about: Record) -> None:
@@ -272,9 +300,8 @@ def _deployed(plan: Plan, seen: Seen, about: Record, progress: Progress) -> Outc
             if (ended := _ended(plan, seen)) is not None:
                 return ended
         else:
-            _assign(plan, about)
             sentence = f"released {plan.name} {about.version} to staging: {about.image}@{about.digest}"
-            return plan.outcome(sentence, about, released=True)
+            return plan.outcome(sentence + _assign(plan, about), about, released=True)
     raise OutsideError(f"branch `{origin.DEPLOY}` changes faster than we can follow: run again")
 
 

@@ -56,16 +56,12 @@ def choose(root: Path, asked: str | None) -> tuple[Released, Now]:
     known = released(root, name := project(tip))
     if not known:
         raise InputError(f"no tag such as `{name}@v1.0.0` is here: nothing was released, or `git fetch --tags` helps")
-    now = _out(root, known, sure=asked is None)
+    now, line = _out(root, known, sure=asked is None), earlier.first_parents(root, tip.sha)
     if asked:
         chosen = _asked(asked.removeprefix(f"{name}@"), known)
-        if not earlier.is_genuine(root, chosen):
-            raise InputError(
-                f"the tag {chosen.tag} is not as a release writes it, with identity, digest and its commit's model: no "
-                "report would call this a rollback. `git revert` goes back by a change like any other"
-            )
+        _insist_may_return(root, chosen, line)
     else:
-        chosen = _before(now, [each for each in known if earlier.is_genuine(root, each)])
+        chosen = _before(now, [each for each in known if earlier.may_return(root, each, line)])
     if (
         not now.guessed
         and chosen.version == now.version
@@ -73,6 +69,20 @@ def choose(root: Path, asked: str | None) -> tuple[Released, Now]:
     ):
         raise InputError(f"{chosen.version} is what is out already, says {now.where}: there is nothing to go back to")
     return chosen, now
+
+
+def _insist_may_return(root: Path, chosen: Released, line: set[str]) -> None:
+    """Raise `InputError` unless a report would call the way back to it a rollback."""
+    if not earlier.is_genuine(root, chosen):
+        why = f"the tag {chosen.tag} is not as a release writes it, with identity, digest and its commit's model"
+    elif chosen.commit not in line:
+        why = (
+            f"{chosen.tag} is on {told(root, chosen.commit)}, which the default branch itself never was at: it came in "
+            "by a merge, or history was rewritten"
+        )
+    else:
+        return
+    raise InputError(f"{why}: no report would call this a rollback. `git revert` goes back by a change like any other")
 
 
 def _out(root: Path, known: Sequence[Released], *, sure: bool) -> Now:
@@ -100,7 +110,10 @@ def _before(now: Now, known: Sequence[Released]) -> Released:
     """The release that was out before, unless that was a later one, which a rollback has left already."""
     older = [each for each in known if each.version < now.version]
     if not older:
-        raise InputError(f"nothing was released before {now.version}, which is out, says {now.where}")
+        raise InputError(
+            f"nothing was released before {now.version}, which is out, says {now.where}, that a rollback leads to: it "
+            "takes a tag as a release writes it, on a commit that the default branch itself was at"
+        )
     return next((each for each in older if each.version == now.previous), older[-1])
 
 
@@ -191,14 +204,15 @@ def propose(api: Api, back: Back, *, starts_runs: bool) -> str:
 def fetch(root: Path, *, needed: bool) -> str:
     """Bring origin's newest commits and tags here; why that failed, unless it is `needed`. "" when it was done.
 
-    Raises `OutsideError` when it failed and is needed, `InputError` when there is no origin and one is needed.
+    Raises `OutsideError` when it failed and is needed, `InputError` when there is no origin and one is needed, and as
+    `origin.look` does.
     """
     if git_bytes(root, "remote", "get-url", origin.REMOTE).returncode:
         if needed:
             raise InputError(f"there is no remote `{origin.REMOTE}` to push to: `git remote add {origin.REMOTE} URL`")
         return ""
     try:
-        origin.ask(root, "fetch", "--quiet", "--tags", origin.REMOTE)
+        origin.look(root, project(resolve(root, default_branch(root))))
     except OutsideError as error:
         if needed:
             raise

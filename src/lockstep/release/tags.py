@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import total_ordering
 from pathlib import Path
@@ -16,7 +17,13 @@ FACTS = {"identity": r"[0-9a-f]{64}", "digest": r"sha256:[0-9a-f]{64}", "model":
 """What a release writes into its tags besides, a line each, and the form of it."""
 
 _FACT = re.compile(rf"^(?P<key>{'|'.join(FACTS)}): (?P<value>.*)$", re.MULTILINE)
-_TAG = re.compile(r"(?P<name>[a-z][a-z0-9-]*)@v(?P<number>(?:0|[1-9]\d*)\.(?:0|[1-9]\d*)\.(?:0|[1-9]\d*))")
+_NUMBER = r"(?:0|[1-9][0-9]{0,8})"
+VERSION = rf"v{_NUMBER}\.{_NUMBER}\.{_NUMBER}"
+"""A version's number. One with a date in it, or with `-rc.1`, is none of ours."""
+
+NAME = r"[a-z][a-z0-9-]*"
+_TAG = re.compile(rf"(?P<name>{NAME})@(?P<version>{VERSION})")
+_STAGE = re.compile(rf"(?P<name>{NAME})#(?P<stage>[a-z]+)(?P<left>!?)#(?P<number>[0-9]{{1,9}})")
 
 
 @total_ordering
@@ -35,10 +42,10 @@ class Version:
     @classmethod
     def parse(cls, text: str) -> Version:
         """From `v1.2.0` or `1.2.0`. Raises `InputError` for anything else."""
-        match = re.fullmatch(r"v?(\d+)\.(\d+)\.(\d+)", text)
-        if not match:
+        number = text.removeprefix("v")
+        if not re.fullmatch(VERSION, f"v{number}"):
             raise InputError(f"`{text}` is not a version, such as v1.2.0")
-        return cls(*map(int, match.groups()))
+        return cls(*map(int, number.split(".")))
 
     def __str__(self) -> str:
         return f"v{self.major}.{self.minor}.{self.patch}"
@@ -56,16 +63,62 @@ class Released:
     commit: str
 
 
+@dataclass(frozen=True, kw_only=True)
+class Tag:
+    """A tag of git. `commit` is "" where it leads to none; a `light` one has no message."""
+
+    name: str
+    commit: str
+    light: bool
+
+
+def listed(root: Path) -> Iterator[Tag]:
+    """All tags that are here, by name."""
+    form = "%09".join(f"%({each})" for each in ("refname:strip=2", "objecttype", "objectname", "*objecttype"))
+    for line in git(root, "for-each-ref", f"--format={form}%09%(*objectname)", "refs/tags").splitlines():
+        name, kind, own, inner, peeled = line.split("\t")
+        commit = (peeled or own) if (inner or kind) == "commit" else ""
+        if inner == "tag":  # git before 2.45 opens one of two
+            path = f"refs/tags/{name}^{{commit}}"
+            commit = git_bytes(root, "rev-parse", "--verify", "--quiet", path).stdout.decode().strip()
+        yield Tag(name=name, commit=commit, light=kind != "tag")
+
+
 def released(root: Path, name: str) -> list[Released]:
     """The released versions of a project, oldest number first. Other tags are passed over."""
-    listed = git(root, "for-each-ref", "--format=%(refname:strip=2)%09%(objectname)%09%(*objectname)", "refs/tags")
     found = []
-    for line in listed.splitlines():
-        tag, own, peeled = line.split("\t")
-        match = _TAG.fullmatch(tag)
-        if match and match["name"] == name:
-            found.append(Released(version=Version.parse(match["number"]), tag=tag, commit=peeled or own))
+    for tag in listed(root):
+        match = _TAG.fullmatch(tag.name)
+        if match and match["name"] == name and tag.commit:
+            found.append(Released(version=Version.parse(match["version"]), tag=tag.name, commit=tag.commit))
     return sorted(found, key=lambda each: each.version)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Staged:
+    """A tag that puts the version of a commit into a stage, or takes it away (`left`). The highest number counts."""
+
+    number: int
+    tag: str
+    stage: str
+    commit: str
+    left: bool
+
+
+def staged(root: Path, name: str) -> list[Staged]:
+    """A project's tags of stages, oldest first. Other tags are passed over."""
+    found = []
+    for tag in listed(root):
+        match = _STAGE.fullmatch(tag.name)
+        if match and match["name"] == name and tag.commit:
+            left, number = bool(match["left"]), int(match["number"])
+            found.append(Staged(number=number, tag=tag.name, stage=match["stage"], commit=tag.commit, left=left))
+    return sorted(found, key=lambda each: each.number)
+
+
+def is_of_a_release(name: str) -> bool:
+    """Has a tag's name the form that a release gives to its own?"""
+    return bool(_TAG.fullmatch(name) or _STAGE.fullmatch(name))
 
 
 def facts(message: str) -> dict[str, str]:

@@ -8,8 +8,7 @@ from __future__ import annotations
 
 import json
 import os
-import re
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -18,7 +17,7 @@ from lockstep.errors import InputError, OutsideError
 from lockstep.lock import objects, seal
 from lockstep.lock.entries import Entries
 from lockstep.release import origin
-from lockstep.release.tags import FACTS, Released, Version, model_at, model_of, released, said
+from lockstep.release.tags import FACTS, Released, Version, listed, model_at, model_of, released, said, staged
 from lockstep.report.contract_changes import contract_changes
 from lockstep.revision import Revision, git
 
@@ -44,8 +43,9 @@ def choose(root: Path, name: str, identity: str, head: Revision, entries: Entrie
     """The version of what `head` releases, as the tags here and the change since the highest version tell.
 
     An identity that was released keeps its version. Otherwise the first is v1.0.0; then major when callers break,
-    minor when model or data are others, else patch. Raises `InputError` when this commit has a tag that GTO cannot use.
+    minor when model or data are others, else patch. Raises `InputError` when there is a tag that GTO cannot bear.
     """
+    insist_clear(root, name, head.sha)
     known = released(root, name)
     for each in reversed(known):
         if said(root, each.tag).get("identity") == identity and model_at(
@@ -64,6 +64,36 @@ def choose(root: Path, name: str, identity: str, head: Revision, entries: Entrie
         return Choice(version=FIRST, why="the first one", commit=head.sha)
     version, why = _next(root, known[-1], head, entries)
     return Choice(version=version, why=why, commit=head.sha)
+
+
+def insist_clear(root: Path, name: str, head: str = "") -> None:
+    """Raise `InputError` for tags by hand that keep GTO from making ours, now or of the commit `head`.
+
+    It cannot read one that leads to no commit, and wants one version a commit.
+    """
+    from gto.tag import parse_name
+
+    ours = {each.tag for each in released(root, name)}
+    read = [(tag, parse_name(tag.name, raise_on_fail=False)) for tag in listed(root) if not tag.light]
+    versions_of: dict[str, dict[str, str]] = {}
+    for tag, about in read:
+        if about and not tag.commit:
+            raise InputError(f"the tag {tag.name} leads to no commit, which GTO cannot read. {_dropped(tag.name)}")
+        if about.get("name") == name and "version" in about:
+            versions_of.setdefault(tag.commit, {}).setdefault(about["version"], tag.name)
+    for commit, tags in versions_of.items():
+        first, *more = sorted(tags.values(), key=lambda tag: not said(root, tag))
+        if more:
+            raise InputError(
+                f"{first} and {more[0]} are tags of one commit, {commit[:7]}, and GTO wants one version a commit. "
+                f"{_dropped(more[0])}"
+            )
+        if commit == head and first not in ours:
+            raise InputError(f"{first} is a tag of this commit, which gets a version of its own. {_dropped(first)}")
+
+
+def _dropped(tag: str) -> str:
+    return f"`git tag --delete {tag}` drops it here, `git push {origin.REMOTE} --delete refs/tags/{tag}` there"
 
 
 def following(root: Path, name: str) -> tuple[Version, ...]:
@@ -85,8 +115,8 @@ def told(root: Path, name: str, version: Version) -> dict[str, dict[str, str]]:
     A stage's tag says another digest than the version's where the image was gone, and had to be built again.
     """
     commits = [each.commit for each in released(root, name) if each.version == version]
-    stages = sorted(_staged(root, name), reverse=True) if commits else ()
-    named = [f"{name}@{version}", *(tag for _, tag, commit in stages if commit == commits[0])]
+    stages = reversed(staged(root, name)) if commits else ()
+    named = [f"{name}@{version}", *(each.tag for each in stages if each.commit == commits[0])]
     return {tag: facts for tag in named if (facts := said(root, tag))}
 
 
@@ -152,7 +182,7 @@ def _classes(root: Path, entries: Entries) -> Collection[str]:
 def register(root: Path, name: str, choice: Choice, about: Mapping[str, str]) -> str:
     """Let the version's tag be at origin; returns its name. `about` is what its message says besides.
 
-    Raises `OutsideError` when somebody else took the number meanwhile.
+    Raises `OutsideError` when somebody else took the number meanwhile, or GitHub does not let this commit be tagged.
     """
     tag = f"{name}@{choice.version}"
     if choice.known:  # the tags here are those of origin
@@ -167,6 +197,13 @@ def register(root: Path, name: str, choice: Choice, about: Mapping[str, str]) ->
         raise OutsideError(
             f"{choice.version} was taken by another release meanwhile: run again, and this one gets the next number"
         ) from error
+    except origin.Denied as error:
+        git(root, "tag", "--delete", tag)
+        raise OutsideError(
+            f"GitHub refuses {tag}: the default branch has moved on from {choice.commit[:7]} with a changed workflow, "
+            "and this token may not tag what has another. Nothing was deployed: the run of the newest commit releases "
+            "this too"
+        ) from error
     return tag
 
 
@@ -177,41 +214,51 @@ def _message(title: str, about: Mapping[str, str]) -> str:
 
 def assigned(root: Path, name: str, stage: str) -> str:
     """The commit whose version is in a stage, as the newest of the stage's tags says; "" for none."""
-    ours = [(number, "" if "!#" in tag else commit) for number, tag, commit in _staged(root, name, stage)]
-    return max(ours, default=(0, ""))[1]
+    newest = [each for each in staged(root, name) if each.stage == stage][-1:]
+    return "".join(each.commit for each in newest if not each.left)
 
 
-def _staged(root: Path, name: str, stage: str = r"[a-z]+") -> Iterator[tuple[int, str, str]]:
-    """The tags of a stage, of all unless one is named: number, tag and commit."""
-    form = re.compile(rf"{re.escape(name)}#{stage}!?#(?P<number>\d+)")
-    for line in git(root, "for-each-ref", "--format=%(refname:strip=2)%09%(objectname)%09%(*objectname)", "refs/tags").splitlines():  # fmt: skip # noqa: E501
-        tag, own, peeled = line.split("\t")
-        if found := form.fullmatch(tag):
-            yield int(found["number"]), tag, peeled or own
+Deployed = tuple[Version, Mapping[str, str]]
+"""A version, and identity, digest and model of what of it is deployed."""
 
 
-def assign(root: Path, name: str, version: Version, stage: str, about: Mapping[str, str]) -> bool:
-    """Let a version be in a stage, and its tags say `about`: identity, digest and model. Was it not so before?
+def assign(root: Path, name: str, stage: str, deployed: Callable[[], Deployed | None]) -> bool:
+    """Let the newest tag of a stage say what is deployed, which is looked at anew before and after. Was it not so?
 
-    Raises `InputError` when there is no such version.
+    Nothing is tagged for None. Raises `InputError` when there is no such version, `origin.Denied` when GitHub does not
+    let its commit be tagged.
     """
+    moved = False
     for _ in range(ATTEMPTS):
+        if (now := deployed()) is None:
+            return moved
+        version, about = now
         commits = [each.commit for each in released(root, name) if each.version == version]
         if not commits:
             raise InputError(f"there is no tag {name}@{version}: `lockstep release` makes it")
         if assigned(root, name, stage) == commits[0] and tells(root, name, version, about):
-            return False
+            return moved
         message = _message(f"{name} {version}: {stage}", about)
         made = _gto("assign", root, name, stage, version=str(version), force=True, message=message)
         ref = f"refs/tags/{made.tag}"
         try:
             origin.push(root, ref, git(root, "rev-parse", ref), "")
-        except origin.Moved:
+        except (origin.Moved, origin.Denied) as error:
             git(root, "tag", "--delete", made.tag)
-            origin.look(root, name)
+            if isinstance(error, origin.Denied):
+                raise
         else:
-            return True
+            moved = True
     raise OutsideError(f"the tags of stage {stage} change faster than we can follow: run again")
+
+
+def untagged(version: Version | str, command: str) -> str:
+    """What to say when GitHub does not let a version be tagged that is deployed already."""
+    return (
+        f"GitHub refused the stage's tag, since a workflow has changed since {version} and this token may not tag what "
+        f"has another: {version} is deployed all the same, and an App with `workflows: write`, or `{command}` by a "
+        "person who may, writes the tag; the next run tries it again"
+    )
 
 
 def _gto(verb: str, root: Path, *arguments: str, **options: Any) -> Any:
@@ -219,6 +266,7 @@ def _gto(verb: str, root: Path, *arguments: str, **options: Any) -> Any:
     from gto import api
     from gto.exceptions import GTOException
 
+    insist_clear(root, arguments[0])
     author = {"author": BOT[0], "author_email": BOT[1]} if os.environ.get("GITHUB_ACTIONS") == "true" else {}
     try:
         return getattr(api, verb)(git(root, "rev-parse", "--show-toplevel"), *arguments, **options, **author)
