@@ -115,7 +115,7 @@ class Sink:
         try:
             self._resources.close()
         finally:
-            if self._begun:
+            if self._begun and self._part.exists():  # where it could not be made, it cannot be removed either
                 self._part.unlink(missing_ok=True)
 
 
